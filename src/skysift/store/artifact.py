@@ -1,0 +1,121 @@
+"""What a stage leaves: a folder of plain files and its manifest."""
+
+from __future__ import annotations
+
+import html
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from skysift.errors import SkysiftError
+from skysift.store.digest import file_digest
+
+MANIFEST = "manifest.json"
+RUN = "run.json"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A finished artifact in a store.
+
+    Attributes
+    ----------
+    id : str
+        32 hex digits that name the request.
+    kind : str
+        What it is: `cutouts`, `features`, `clusters` ...
+    folder : Path
+        Where its files are.
+    """
+
+    id: str
+    kind: str
+    folder: Path
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """Kind, version, configuration, inputs, source fingerprints, counts and file digests."""
+        return self._load(MANIFEST)
+
+    @cached_property
+    def run(self) -> dict[str, Any]:
+        """All that may differ between equal runs: times, host, versions, paths."""
+        return self._load(RUN)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Ids of the artifacts that it was made from."""
+        return tuple(self.manifest["inputs"])
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The full request."""
+        config: dict[str, Any] = self.manifest["config"]
+        return config
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """What the stage counted, `rows` among it."""
+        counts: dict[str, Any] = self.manifest["counts"]
+        return counts
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(int(entry["bytes"]) for entry in self.manifest["files"].values())
+
+    def path(self, name: str) -> Path:
+        """Return the path of one of its files.
+
+        Raises
+        ------
+        SkysiftError
+            If the file is not there.
+        """
+        path = self.folder / name
+        if not path.exists():
+            raise SkysiftError(f"{self.kind} {self.id} has no file {name}: run `skysift verify {self.id}`.")
+        return path
+
+    def digest(self) -> str:
+        """Return the digest of the manifest, which covers every other file but `run.json`."""
+        return file_digest(self.folder / MANIFEST)
+
+    def verify(self) -> list[str]:
+        """Compare all files with the manifest; return what is wrong, one sentence each."""
+        problems = []
+        for name, entry in self.manifest["files"].items():
+            path = self.folder / name
+            if not path.is_file():
+                problems.append(f"{name}: missing")
+            elif path.stat().st_size != entry["bytes"] or file_digest(path) != entry["blake2"]:
+                problems.append(f"{name}: changed since it was made")
+        known = {*self.manifest["files"], MANIFEST, RUN}
+        for path in sorted(p for p in self.folder.rglob("*") if p.is_file()):
+            name = path.relative_to(self.folder).as_posix()
+            if name not in known:
+                problems.append(f"{name}: not in the manifest")
+        return problems
+
+    def _load(self, name: str) -> dict[str, Any]:
+        loaded: dict[str, Any] = json.loads(self.path(name).read_text())
+        return loaded
+
+    def __str__(self) -> str:
+        return self.id
+
+    def _repr_html_(self) -> str:
+        """Show itself in a notebook: kind, counts, configuration, inputs."""
+        rows = {
+            **self.counts,
+            **{k: v for k, v in self.config.items() if v is not None},
+            "inputs": " ".join(self.inputs),
+        }
+        cells = "".join(
+            f"<tr><th style='text-align:left'>{html.escape(str(k))}</th>"
+            f"<td style='text-align:left'>{html.escape(str(v))[:200]}</td></tr>"
+            for k, v in rows.items()
+        )
+        return f"<b>{html.escape(self.kind)}</b> <code>{self.id}</code><table>{cells}</table>"

@@ -1,0 +1,304 @@
+"""The store: runs requests, keeps what they make, and finds it again."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+from filelock import FileLock, Timeout
+
+from skysift.errors import RequestError, SkysiftError, Stopped
+from skysift.store.artifact import MANIFEST, RUN, Artifact
+from skysift.store.context import SCRATCH, Context
+from skysift.store.digest import file_digest, write_json
+from skysift.store.environment import describe_run
+from skysift.store.fields import Input, Source, as_tuple, markers
+from skysift.store.progress import Progress
+from skysift.store.sources import SourceFile, SourceIndex, expand
+from skysift.store.stage import Stage, full_config, identity
+from skysift.store.work import Mapper, Threads
+
+ID = re.compile(r"[0-9a-f]{32}")
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
+
+
+class Store:
+    """A folder of artifacts, `STORE/KIND/ID`.
+
+    Parameters
+    ----------
+    root : path
+        The folder; made with the first artifact.
+
+    Examples
+    --------
+    >>> store = Store("skysift-store")
+    >>> cutouts = store.run(Cutouts(mosaics=("survey/*.fits",), window_size=(128,)))
+    """
+
+    def __init__(self, root: str | Path = "skysift-store") -> None:
+        self.root = Path(root).expanduser().resolve()
+        self.partial = self.root / ".partial"
+        self.sources = SourceIndex(self.root / "sources.json")
+
+    def run(
+        self,
+        stage: Stage,
+        *,
+        engine: Mapper | None = None,
+        progress: Progress | None = None,
+        device: str = "auto",
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> Artifact:
+        """Return the artifact that a stage makes: at once where it exists, else by doing the work.
+
+        Parameters
+        ----------
+        stage : Stage
+            The request. Ids may be given by prefix or name.
+        engine : Mapper, optional
+            Where work runs; threads of this process by default.
+        progress : Progress, optional
+            Where progress is shown; nowhere by default.
+        device : str
+            Torch device for stages that use one.
+        should_stop : callable
+            Asked by long stages whether to stop cleanly.
+
+        Raises
+        ------
+        RequestError
+            If the request cannot be carried out as it was put.
+        SkysiftError
+            If the work fails; what was finished is kept, and the same request carries on from there.
+        """
+        with _readable_os_errors(self.root):
+            stage, sources, companions = self._prepare(stage)
+            id_ = _identity(stage, sources, companions)
+            final = self.root / stage.kind / id_
+            if (final / MANIFEST).is_file():
+                return Artifact(id_, stage.kind, final)
+            progress = progress or Progress(quiet=True)
+            with self._locked(id_, progress):
+                if (final / MANIFEST).is_file():
+                    return Artifact(id_, stage.kind, final)
+                folder = self.partial / id_
+                context = Context(
+                    store=self,
+                    folder=folder,
+                    log_dir=self.root / "logs" / id_,
+                    mapper=engine or Threads(),
+                    progress=progress,
+                    device=device,
+                    sources=sources,
+                    companions=companions,
+                    should_stop=should_stop,
+                )
+                start = time.time()
+                counts = stage.run(context)
+                self._publish(stage, context, counts, final, start)
+            return Artifact(id_, stage.kind, final)
+
+    def identify(self, stage: Stage) -> str:
+        """Return the id that a request would have, without doing the work."""
+        stage, sources, companions = self._prepare(stage)
+        return _identity(stage, sources, companions)
+
+    def find(self, stage: Stage) -> Artifact | None:
+        """Return the artifact of a request if it has been made."""
+        id_ = self.identify(stage)
+        folder = self.root / stage.kind / id_
+        return Artifact(id_, stage.kind, folder) if (folder / MANIFEST).is_file() else None
+
+    def get(self, reference: str) -> Artifact:
+        """Return the artifact with this id, unique prefix of an id, or name.
+
+        Raises
+        ------
+        RequestError
+            If nothing or more than one thing fits.
+        """
+        reference = self.names().get(reference, reference)
+        if ID.fullmatch(reference):
+            hits = [a for folder in self._kinds() if (a := _artifact(folder / reference)) is not None]
+        elif re.fullmatch(r"[0-9a-f]{4,31}", reference):
+            hits = [a for a in self.artifacts() if a.id.startswith(reference)]
+        else:
+            hits = []
+        if not hits:
+            raise RequestError(f"No artifact {reference!r} in {self.root}: `skysift ls` shows what is there.")
+        if len(hits) > 1:
+            ids = ", ".join(sorted(a.id[:12] for a in hits))
+            raise RequestError(f"{reference!r} fits several artifacts ({ids}): give more digits.")
+        return hits[0]
+
+    def artifacts(self) -> Iterator[Artifact]:
+        """Yield all finished artifacts, by kind and id."""
+        for folder in self._kinds():
+            for path in sorted(folder.iterdir()):
+                artifact = _artifact(path) if ID.fullmatch(path.name) else None
+                if artifact is not None:
+                    yield artifact
+
+    def names(self) -> dict[str, str]:
+        """Return the names that people gave: name -> id."""
+        path = self.root / "names.json"
+        return cast("dict[str, str]", json.loads(path.read_text())) if path.is_file() else {}
+
+    def name(self, reference: str, name: str) -> None:
+        """Give an artifact a name; an artifact has one, and a name moves to the last that it was given to."""
+        artifact = self.get(reference)
+        if not NAME.fullmatch(name) or re.fullmatch(r"[0-9a-f]{4,32}", name):
+            raise RequestError(f"{name!r} can't be a name: letters, digits, '_', '.', '-', and not like an id.")
+        with FileLock(str(self.root / "names.json.lock")):
+            kept = {n: i for n, i in self.names().items() if i != artifact.id}
+            write_json(self.root / "names.json", {**kept, name: artifact.id})
+
+    def _kinds(self) -> list[Path]:
+        if not self.root.is_dir():
+            return []
+        return sorted(p for p in self.root.iterdir() if p.is_dir() and p.name[0] != "." and p.name != "logs")
+
+    def _prepare(
+        self, stage: Stage
+    ) -> tuple[Stage, dict[str, list[SourceFile]], dict[str, list[tuple[str, SourceFile]]]]:
+        """Resolve ids and files of a request."""
+        self._create()
+        resolved: dict[str, Any] = {}
+        files: dict[str, list[str]] = {}
+        for field, mark in markers(type(stage)).items():
+            value = getattr(stage, field)
+            if value is None:
+                continue
+            if isinstance(mark, Input):
+                ids = [self._input(reference, mark, stage, field) for reference in as_tuple(value)]
+                resolved[field] = tuple(ids) if isinstance(value, tuple | list) else ids[0]
+            elif isinstance(mark, Source):
+                files[field] = expand(as_tuple(value), mark, field=field)
+        stage = stage.model_copy(update=resolved)
+        sources = {}
+        for field, paths in files.items():
+            mark = cast("Source", markers(type(stage))[field])
+            found = [SourceFile(p, f) for p, f in zip(paths, self.sources.fingerprints(paths), strict=True)]
+            unique = list({f.fingerprint: f for f in reversed(found)}.values())[::-1]
+            sources[field] = found if mark.ordered else sorted(unique, key=lambda f: f.fingerprint)
+        owners = {f.path: f.fingerprint for group in sources.values() for f in group}
+        companions = {
+            name: [
+                (owners.get(owner, owner), SourceFile(path, fingerprint))
+                for (owner, path), fingerprint in zip(
+                    pairs, self.sources.fingerprints(p for _, p in pairs), strict=True
+                )
+            ]
+            for name, pairs in stage.companions(files).items()
+        }
+        return stage, sources, companions
+
+    def _input(self, reference: str, mark: Input, stage: Stage, field: str) -> str:
+        artifact = self.get(reference)
+        if mark.kinds and artifact.kind not in mark.kinds:
+            raise RequestError(
+                f"{stage.kind} needs {' or '.join(mark.kinds)} as {field}, but {reference} is a {artifact.kind} artifact."
+            )
+        return artifact.id
+
+    def _create(self) -> None:
+        if not (self.root / "store.json").is_file():
+            self.partial.mkdir(parents=True, exist_ok=True)
+            (self.root / ".locks").mkdir(exist_ok=True)
+            write_json(self.root / "store.json", {"format": 1})
+
+    @contextmanager
+    def _locked(self, id_: str, progress: Progress) -> Iterator[None]:
+        lock = FileLock(self.root / ".locks" / f"{id_}.lock")
+        try:
+            lock.acquire(timeout=1)
+        except Timeout:
+            if not progress.quiet:
+                print(f"another process is working on {id_}: waiting for it", file=sys.stderr)
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _publish(self, stage: Stage, context: Context, counts: dict[str, Any], final: Path, start: float) -> None:
+        shutil.rmtree(context.folder / SCRATCH)
+        for stale in (MANIFEST, RUN):
+            (context.folder / stale).unlink(missing_ok=True)
+        found = markers(type(stage))
+        inputs = sorted(
+            {i for name, mark in found.items() if isinstance(mark, Input) for i in as_tuple(getattr(stage, name))}
+        )
+        files = sorted(p for p in context.folder.rglob("*") if p.is_file())
+        manifest = {
+            "id": final.name,
+            "kind": stage.kind,
+            "stage": type(stage).__name__,
+            "version": stage.version,
+            "config": full_config(stage),
+            "inputs": {i: self.get(i).digest() for i in inputs},
+            "sources": {f: [s.fingerprint for s in group] for f, group in context._sources.items()},
+            "companions": {
+                n: sorted([owner, s.fingerprint] for owner, s in pairs)
+                for n, pairs in context._companions.items()
+                if pairs
+            },
+            "counts": counts,
+            "files": {
+                p.relative_to(context.folder).as_posix(): {"bytes": p.stat().st_size, "blake2": file_digest(p)}
+                for p in files
+            },
+        }
+        paths = {s.fingerprint: s.path for group in context._sources.values() for s in group}
+        run = describe_run(start, context, paths)
+        write_json(context.folder / RUN, run)
+        write_json(context.folder / MANIFEST, manifest)
+        final.parent.mkdir(exist_ok=True)
+        context.folder.rename(final)
+
+
+def _identity(
+    stage: Stage, sources: dict[str, list[SourceFile]], companions: dict[str, list[tuple[str, SourceFile]]]
+) -> str:
+    return identity(
+        stage,
+        {name: [f.fingerprint for f in group] for name, group in sources.items()},
+        {name: [(owner, f.fingerprint) for owner, f in pairs] for name, pairs in companions.items()},
+    )
+
+
+def _artifact(folder: Path) -> Artifact | None:
+    return Artifact(folder.name, folder.parent.name, folder) if (folder / MANIFEST).is_file() else None
+
+
+@contextmanager
+def _readable_os_errors(root: Path) -> Iterator[None]:
+    """Say in one sentence that the disk is full or not writable."""
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or root
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise SkysiftError(
+                f"{where}: no space left on the disk; free some and give the same command again, it carries on."
+            ) from error
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+            raise SkysiftError(f"{where}: no permission to write; choose another folder with --store.") from error
+        raise
+    except KeyboardInterrupt as error:
+        raise Stopped("Stopped; give the same command again and it carries on.") from error
+
+
+def default_root() -> Path:
+    """Return the store that the environment names, else `skysift-store` here."""
+    return Path(os.environ.get("SKYSIFT_STORE", "skysift-store"))
