@@ -7,6 +7,7 @@ import platform
 import sys
 import time
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def describe_run(start: float, context: Context, paths: dict[str, str]) -> dict[
 def processor() -> str:
     """Return the processor's model name."""
     try:
-        with open("/proc/cpuinfo") as stream:
+        with Path("/proc/cpuinfo").open() as stream:
             names = [line.split(":", 1)[1].strip() for line in stream if line.startswith("model name")]
     except OSError:
         names = []

@@ -81,7 +81,8 @@ class Bar:
         left = self.remaining()
         time_text = _clock(now - self._start) if last else f"{_clock(left)} left" if left is not None else "..."
         filled = int(24 * min(share, 1.0))
-        text = f"{self.label:<24.24} {'━' * filled}{'╌' * (24 - filled)} {self.done}/{self.total} {time_text}  {self._note}"
+        line = "━" * filled + "╌" * (24 - filled)
+        text = f"{self.label:<24.24} {line} {self.done}/{self.total} {time_text}  {self._note}"
         if self._live:
             self._stream.write("\r\x1b[2K" + text.rstrip()[:160] + ("\n" if last else ""))
         else:

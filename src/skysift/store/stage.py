@@ -28,7 +28,7 @@ class Stage(BaseModel):
     stops_itself: ClassVar[bool] = False
     """Whether `run` watches `context.should_stop()`; if not, SIGTERM ends it between two instructions."""
 
-    def run(self, context: Context) -> dict[str, Any]:
+    def run(self, context: Context) -> dict[str, Any]:  # noqa: ARG002
         """Do the work: leave plain files in `context.folder` and return the counts for the manifest."""
         raise TypeError(f"{type(self).__name__} defines no run()")
 

@@ -103,9 +103,12 @@ class Store:
                     companions=companions,
                     should_stop=should_stop,
                 )
-                start = time.time()
-                counts = stage.run(context)
-                self._publish(stage, context, counts, final, start)
+                if not (folder / MANIFEST).is_file():
+                    _clear(folder)
+                    start = time.time()
+                    counts = stage.run(context)
+                    self._describe(stage, context, counts, start)
+                self._publish(folder, final)
             return Artifact(id_, stage.kind, final)
 
     def identify(self, stage: Stage) -> str:
@@ -206,9 +209,8 @@ class Store:
     def _input(self, reference: str, mark: Input, stage: Stage, field: str) -> str:
         artifact = self.get(reference)
         if mark.kinds and artifact.kind not in mark.kinds:
-            raise RequestError(
-                f"{stage.kind} needs {' or '.join(mark.kinds)} as {field}, but {reference} is a {artifact.kind} artifact."
-            )
+            kinds = " or ".join(mark.kinds)
+            raise RequestError(f"{stage.kind} needs {kinds} as {field}, but {reference} is a {artifact.kind} artifact.")
         return artifact.id
 
     def _create(self) -> None:
@@ -231,22 +233,17 @@ class Store:
         finally:
             lock.release()
 
-    def _publish(self, stage: Stage, context: Context, counts: dict[str, Any], final: Path, start: float) -> None:
-        shutil.rmtree(context.folder / SCRATCH)
-        for stale in (MANIFEST, RUN):
-            (context.folder / stale).unlink(missing_ok=True)
-        found = markers(type(stage))
-        inputs = sorted(
-            {i for name, mark in found.items() if isinstance(mark, Input) for i in as_tuple(getattr(stage, name))}
-        )
-        files = sorted(p for p in context.folder.rglob("*") if p.is_file())
+    def _describe(self, stage: Stage, context: Context, counts: dict[str, Any], start: float) -> None:
+        """Write the manifest, last: where there is one, the partial artifact is complete."""
+        found = (p for p in context.folder.rglob("*") if p.is_file())
+        files = sorted(p for p in found if context.scratch not in p.parents)
         manifest = {
-            "id": final.name,
+            "id": context.folder.name,
             "kind": stage.kind,
             "stage": type(stage).__name__,
             "version": stage.version,
             "config": full_config(stage),
-            "inputs": {i: self.get(i).digest() for i in inputs},
+            "inputs": {i: self.get(i).digest() for i in sorted(set(stage.input_ids()))},
             "sources": {f: [s.fingerprint for s in group] for f, group in context._sources.items()},
             "companions": {
                 n: sorted([owner, s.fingerprint] for owner, s in pairs)
@@ -260,11 +257,13 @@ class Store:
             },
         }
         paths = {s.fingerprint: s.path for group in context._sources.values() for s in group}
-        run = describe_run(start, context, paths)
-        write_json(context.folder / RUN, run)
+        write_json(context.folder / RUN, describe_run(start, context, paths))
         write_json(context.folder / MANIFEST, manifest)
+
+    def _publish(self, folder: Path, final: Path) -> None:
+        shutil.rmtree(folder / SCRATCH)
         final.parent.mkdir(exist_ok=True)
-        context.folder.rename(final)
+        folder.rename(final)
 
 
 def _identity(
@@ -279,6 +278,13 @@ def _identity(
 
 def _artifact(folder: Path) -> Artifact | None:
     return Artifact(folder.name, folder.parent.name, folder) if (folder / MANIFEST).is_file() else None
+
+
+def _clear(folder: Path) -> None:
+    """Remove what a killed run left outside its scratch folder."""
+    for path in folder.iterdir():
+        if path.name != SCRATCH:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 @contextmanager

@@ -99,8 +99,9 @@ def relink(store: Store, reference: str, root: Path) -> dict[str, str]:
         except RequestError:
             missing.append(fingerprint)
     if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise RequestError(
-            f"{len(found)} of {len(wanted)} source files found below {root}; no file there has the content of {missing[0]}"
-            + (f" and {len(missing) - 1} more." if len(missing) > 1 else ".")
+            f"{len(found)} of {len(wanted)} source files found below {root}; "
+            f"no file there has the content of {missing[0]}{more}."
         )
     return found
