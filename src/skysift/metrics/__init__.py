@@ -1,0 +1,13 @@
+"""Scores and their errors: classification, embeddings, balance of counts. Arrays in, numbers out."""
+
+from skysift._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "balance": ["entropy", "gini", "normalised_entropy"],
+        "classification": ["ClassScores", "class_scores", "confusion_matrix"],
+        "embedding": ["alignment", "embedding_std", "rankme", "uniformity", "vendi_score"],
+        "uncertainty": ["Estimate", "bootstrap_confusions", "bootstrap_errors", "mean_and_error"],
+    },
+)
