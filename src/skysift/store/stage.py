@@ -47,6 +47,23 @@ class Stage(BaseModel):
         """
         return {}
 
+    def estimate(self, rows_in: int, files: Mapping[str, Sequence[str]]) -> dict[str, float]:  # noqa: ARG002
+        """Estimate, from headers and the number of rows that come in, what the request takes.
+
+        Parameters
+        ----------
+        rows_in : int
+            Rows of all inputs together.
+        files : mapping of str to sequence of str
+            The paths of each `Source` field, expanded.
+
+        Returns
+        -------
+        dict of str to float
+            Any of `rows`, `disk_bytes`, `memory_bytes`, `seconds`.
+        """
+        return {"rows": rows_in}
+
     @classmethod
     def summary(cls) -> str:
         """Return the first line of the docstring: the command's help."""

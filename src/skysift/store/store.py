@@ -9,9 +9,10 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
 from filelock import FileLock, Timeout
@@ -85,12 +86,12 @@ class Store:
             stage, sources, companions = self._prepare(stage)
             id_ = _identity(stage, sources, companions)
             final = self.root / stage.kind / id_
-            if (final / MANIFEST).is_file():
-                return Artifact(id_, stage.kind, final)
+            if (done := _artifact(final)) is not None:
+                return done
             progress = progress or Progress(quiet=True)
             with self._locked(id_, progress):
-                if (final / MANIFEST).is_file():
-                    return Artifact(id_, stage.kind, final)
+                if (done := _artifact(final)) is not None:
+                    return done
                 folder = self.partial / id_
                 context = Context(
                     store=self,
@@ -111,16 +112,22 @@ class Store:
                 self._publish(folder, final)
             return Artifact(id_, stage.kind, final)
 
-    def identify(self, stage: Stage) -> str:
-        """Return the id that a request would have, without doing the work."""
-        stage, sources, companions = self._prepare(stage)
+    def identify(self, stage: Stage, *, planned: Mapping[str, str] = MappingProxyType({})) -> str:
+        """Return the id that a request would have, without doing the work.
+
+        Parameters
+        ----------
+        stage : Stage
+            The request.
+        planned : mapping of str to str
+            Id -> kind of artifacts that may be inputs although they have yet to be made.
+        """
+        stage, sources, companions = self._prepare(stage, planned)
         return _identity(stage, sources, companions)
 
-    def find(self, stage: Stage) -> Artifact | None:
-        """Return the artifact of a request if it has been made."""
-        id_ = self.identify(stage)
-        folder = self.root / stage.kind / id_
-        return Artifact(id_, stage.kind, folder) if (folder / MANIFEST).is_file() else None
+    def finished(self, id_: str, kind: str) -> Artifact | None:
+        """Return the artifact with this full id and kind if it has been made."""
+        return _artifact(self.root / kind / id_)
 
     def get(self, reference: str) -> Artifact:
         """Return the artifact with this id, unique prefix of an id, or name.
@@ -172,7 +179,7 @@ class Store:
         return sorted(p for p in self.root.iterdir() if p.is_dir() and p.name[0] != "." and p.name != "logs")
 
     def _prepare(
-        self, stage: Stage
+        self, stage: Stage, planned: Mapping[str, str] = MappingProxyType({})
     ) -> tuple[Stage, dict[str, list[SourceFile]], dict[str, list[tuple[str, SourceFile]]]]:
         """Resolve ids and files of a request."""
         self._create()
@@ -183,7 +190,7 @@ class Store:
             if value is None:
                 continue
             if isinstance(mark, Input):
-                ids = [self._input(reference, mark, stage, field) for reference in as_tuple(value)]
+                ids = [self._input(reference, mark, stage, field, planned) for reference in as_tuple(value)]
                 resolved[field] = tuple(ids) if isinstance(value, tuple | list) else ids[0]
             elif isinstance(mark, Source):
                 files[field] = expand(as_tuple(value), mark, field=field)
@@ -206,12 +213,18 @@ class Store:
         }
         return stage, sources, companions
 
-    def _input(self, reference: str, mark: Input, stage: Stage, field: str) -> str:
-        artifact = self.get(reference)
-        if mark.kinds and artifact.kind not in mark.kinds:
+    def _input(self, reference: str, mark: Input, stage: Stage, field: str, planned: Mapping[str, str]) -> str:
+        if reference in planned:
+            id_, kind = reference, planned[reference]
+        else:
+            artifact = self.get(reference)
+            id_, kind = artifact.id, artifact.kind
+        if mark.kinds and kind not in mark.kinds:
             kinds = " or ".join(mark.kinds)
-            raise RequestError(f"{stage.kind} needs {kinds} as {field}, but {reference} is a {artifact.kind} artifact.")
-        return artifact.id
+            raise RequestError(
+                f"{type(stage).__name__} needs {kinds} as {field}, but {reference} is a {kind} artifact."
+            )
+        return id_
 
     def _create(self) -> None:
         if not (self.root / "store.json").is_file():

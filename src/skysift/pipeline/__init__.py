@@ -1,0 +1,15 @@
+"""A YAML of named stages: what is missing is done, in order."""
+
+from skysift._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "catalogue": ["STAGES", "stage_class"],
+        "definition": ["Pipeline"],
+        "demo": ["run_demo"],
+        "plan": ["Step", "plan"],
+        "execute": ["run_pipeline"],
+        "compose": ["evaluate_model"],
+    },
+)
