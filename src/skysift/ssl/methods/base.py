@@ -1,0 +1,56 @@
+"""What every method of self-supervision has: options, heads, a loss step, and what follows a step."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from skysift.ssl.network import Network
+
+
+class Step(NamedTuple):
+    """What one forward pass of a method gives."""
+
+    loss: Tensor
+    """Scalar, the mean over this process's share of the batch."""
+    embeddings: Tensor
+    """(B, D) pooled output of the backbone for one view of each image; what people will use."""
+    projections: tuple[Tensor, Tensor]
+    """Two tensors (B, d): what the loss compares, for two views of the same images."""
+
+
+class Method(BaseModel, ABC):
+    """Options of a method and the method itself; everything it learns lives in the modules that `build` returns.
+
+    A method is one file: a subclass with a `name`, its options as fields, and the functions below. torch is
+    imported inside them, so that the command line can show the options without it. State that a step changes
+    (queues, centres, a momentum teacher) belongs in buffers or modules of `build`, where checkpoints find it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    views: ClassVar[int] = 2
+    """How many augmented views of each image a step takes."""
+    min_batch: ClassVar[int] = 2
+    """Fewest images in a batch for which the loss means anything."""
+
+    @abstractmethod
+    def build(self, backbone: nn.Module, dim: int) -> nn.ModuleDict:
+        """Return the heads for a backbone that gives `dim` features; names that begin with `teacher` are not published."""
+
+    @abstractmethod
+    def step(self, network: Network, views: list[Tensor]) -> Step:
+        """Compute the loss of a batch; `views` are tensors (B, C, S, S), one for each view."""
+
+    def after_step(self, network: Network, done: int, total: int) -> None:
+        """Follow the `done`-th of `total` optimiser steps, counted from 1 (momentum teachers)."""
+
+
+def by_name(value: Any) -> Any:
+    """Turn the bare name of a method into the method with its default options."""
+    return {"name": value} if isinstance(value, str) else value

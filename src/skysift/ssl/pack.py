@@ -1,0 +1,121 @@
+"""The training set, preprocessed once: memory-mapped arrays beside the checkpoints, gone when the model is published.
+
+Pixels are float16. Presets scale every channel to [0, 1], where float16 keeps 11 significant bits: an error of at
+most 2.5e-4 near 1 and far less for faint emission, below 8-bit quantisation by a factor of 16 and with half the
+memory of float32. Augmentation and network compute in float32.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skysift.errors import RequestError
+
+if TYPE_CHECKING:
+    from skysift.store.context import Context
+
+IMAGES, VALID = "images.npy", "valid.npy"
+CHUNK = 64
+FLOAT16_MAX = 65504.0
+
+
+class Pixels(Protocol):
+    """What a pack is made from: `read(rows)` gives float32 images with NaN where there is no data."""
+
+    def read(self, indices: Sequence[int]) -> list[NDArray[np.float32]] | NDArray[np.float32]:
+        """Return the images of these rows."""
+
+
+Prepare = Callable[[Any], tuple[Any, Any]]
+"""Raw images -> float32 tensor (B, C, S, S) and its mask of valid pixels (B, 1, S, S)."""
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Preprocessed images on disk.
+
+    Attributes
+    ----------
+    folder : Path
+        Holds `images.npy`, float16 (N, C, S, S), and `valid.npy`, bool (N, 1, S, S).
+    """
+
+    folder: Path
+
+    def images(self) -> NDArray[np.float16]:
+        """Map the pixels; changes stay in memory (torch does not take read-only arrays)."""
+        array: NDArray[np.float16] = np.load(self.folder / IMAGES, mmap_mode="c")
+        return array
+
+    def valid(self) -> NDArray[np.bool_]:
+        """Map the masks, True where there is data."""
+        array: NDArray[np.bool_] = np.load(self.folder / VALID, mmap_mode="c")
+        return array
+
+    def __len__(self) -> int:
+        return len(self.images())
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of both arrays."""
+        return self.images().nbytes + self.valid().nbytes
+
+
+def prepare_pack(context: Context, pixels: Pixels, count: int, prepare: Prepare, *, channels: int, size: int) -> Pack:
+    """Preprocess all cutouts into `context.scratch`, in chunks on the engine; finished chunks survive a kill.
+
+    Parameters
+    ----------
+    context : Context
+        Gives folder and workers.
+    pixels : Pixels
+        Where the cutouts are read; picklable.
+    count : int
+        Number of cutouts.
+    prepare : callable
+        The preprocessing; picklable.
+    channels, size : int
+        Shape of what it returns, (B, channels, size, size).
+
+    Returns
+    -------
+    Pack
+    """
+    pack = Pack(context.scratch / "pack")
+    pack.folder.mkdir(exist_ok=True)
+    _allocate(pack.folder / IMAGES, (count, channels, size, size), np.dtype(np.float16))
+    _allocate(pack.folder / VALID, (count, 1, size, size), np.dtype(np.bool_))
+    chunks = [(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
+    context.sharded(partial(_prepare_chunk, pack, pixels, prepare), chunks, label="preprocess", suffix=".json")
+    return pack
+
+
+def _allocate(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Make a sparse array file of zeros unless it is there."""
+    if not path.exists():
+        partial_path = path.with_suffix(".partial")
+        np.lib.format.open_memmap(partial_path, mode="w+", dtype=dtype, shape=shape).flush()
+        partial_path.replace(path)
+
+
+def _prepare_chunk(pack: Pack, pixels: Pixels, prepare: Prepare, chunk: tuple[int, int], done: Path) -> None:
+    """Write the rows of one chunk in place, then the file that says so."""
+    start, stop = chunk
+    images, valid = prepare(pixels.read(range(start, stop)))
+    pixels_out = images.numpy()
+    if not np.isfinite(pixels_out).all() or float(np.abs(pixels_out).max()) > FLOAT16_MAX:
+        raise RequestError(
+            f"preprocessing left infinite or huge values in cutouts {start} to {stop - 1}; choose a preset that "
+            "scales to [0, 1]"
+        )
+    np.load(pack.folder / IMAGES, mmap_mode="r+")[start:stop] = pixels_out
+    np.load(pack.folder / VALID, mmap_mode="r+")[start:stop] = valid.numpy() > 0
+    done.write_text(json.dumps({"rows": stop - start}))
