@@ -221,9 +221,8 @@ class Store:
             id_, kind = artifact.id, artifact.kind
         if mark.kinds and kind not in mark.kinds:
             kinds = " or ".join(mark.kinds)
-            raise RequestError(
-                f"{type(stage).__name__} needs {kinds} as {field}, but {reference} is a {kind} artifact."
-            )
+            what = f"{reference} is a {kind} artifact"
+            raise RequestError(f"{type(stage).__name__} needs {kinds} as {field}, but {what}.")
         return id_
 
     def _create(self) -> None:

@@ -1,0 +1,8 @@
+"""`python -m skysift` is the command `skysift`."""
+
+import sys
+
+from skysift.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,247 @@
+"""Looking into a store and keeping it in order: ls, show, lineage, verify, name, rm, gc, relink."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Group, Parameter
+
+from skysift.cli.running import StoreOption, open_store
+from skysift.errors import SkysiftError
+
+if TYPE_CHECKING:
+    from skysift.store import Artifact
+
+GROUP = Group("Store", sort_key=3)
+Reference = Annotated[str, Parameter(help="An id, the beginning of one, or a name.")]
+Flag = Parameter(negative=())
+
+
+def register(app: App) -> None:
+    """Add the commands."""
+    for function, name in (
+        (list_artifacts, "ls"),
+        (show, "show"),
+        (lineage, "lineage"),
+        (verify, "verify"),
+        (give_name, "name"),
+        (remove, "rm"),
+        (collect_garbage, "gc"),
+        (relink, "relink"),
+    ):
+        app.command(function, name=name, group=GROUP)
+
+
+def list_artifacts(
+    *,
+    kind: Annotated[str | None, Parameter(help="Only this kind.")] = None,
+    json_: Annotated[bool, Parameter(name="--json", help="As JSON.", negative=())] = False,
+    store: StoreOption = None,
+) -> None:
+    """List the artifacts: kind, id, name, rows, size, age.
+
+    Examples
+    --------
+        skysift ls
+        skysift ls --kind cutouts --json
+    """
+    opened = open_store(store)
+    names = {i: n for n, i in opened.names().items()}
+    found = [a for a in opened.artifacts() if kind in (None, a.kind)]
+    found.sort(key=lambda a: float(a.run["created"]))
+    if json_:
+        keys = ("kind", "id", "name", "rows", "bytes", "created")
+        rows = [(a.kind, a.id, names.get(a.id), a.counts.get("rows"), a.size, a.run["created"]) for a in found]
+        print(json.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=1))
+        return
+    if not found:
+        print(f"no artifacts in {opened.root}", file=sys.stderr)
+        return
+    now = time.time()
+    print(f"{'KIND':<12}{'ID':<14}{'NAME':<20}{'ROWS':>12}{'SIZE':>11}{'AGE':>9}")
+    for artifact in found:
+        rows = artifact.counts.get("rows")
+        print(
+            f"{artifact.kind:<12}{artifact.id[:12]:<14}{names.get(artifact.id, ''):<20}"
+            f"{'' if rows is None else f'{rows:,}':>12}{human_bytes(artifact.size):>11}"
+            f"{human_age(now - artifact.run['created']):>9}"
+        )
+
+
+def show(
+    reference: Reference,
+    *,
+    json_: Annotated[bool, Parameter(name="--json", help="The manifest as it is.", negative=())] = False,
+    store: StoreOption = None,
+) -> None:
+    """Show what an artifact is: request, inputs, counts, files.
+
+    Examples
+    --------
+        skysift show 3f2a
+        skysift show 3f2a --json
+    """
+    opened = open_store(store)
+    artifact = opened.get(reference)
+    if json_:
+        print(json.dumps(artifact.manifest, indent=1))
+        return
+    name = next((n for n, i in opened.names().items() if i == artifact.id), None)
+    print(f"{artifact.kind} {artifact.id}" + (f" ({name})" if name else ""))
+    made = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(artifact.run["created"]))
+    print(
+        f"  made {made} in {artifact.run['seconds']:.1f} s by {artifact.manifest['stage']} {artifact.manifest['version']}"
+    )
+    _section("options", artifact.config)
+    _section("counts", artifact.counts)
+    _section("inputs", {i[:12]: _kind_of(opened, i) for i in artifact.inputs})
+    _section("sources", _sources(artifact))
+    _section("files", {n: human_bytes(e["bytes"]) for n, e in artifact.manifest["files"].items()})
+    for warning in artifact.run["warnings"]:
+        print(f"  warning: {warning}")
+
+
+def lineage(
+    reference: Reference,
+    *,
+    mermaid: Annotated[bool, Parameter(help="As a Mermaid flow chart.", negative=())] = False,
+    store: StoreOption = None,
+) -> None:
+    """Draw what an artifact was made from and what was made from it.
+
+    Examples
+    --------
+        skysift lineage 3f2a
+        skysift lineage 3f2a --mermaid
+    """
+    from skysift.store import lineage as drawing
+
+    opened = open_store(store)
+    print(drawing.mermaid(opened, reference) if mermaid else drawing.tree(opened, reference))
+
+
+def verify(reference: Reference, *, store: StoreOption = None) -> None:
+    """Compare an artifact's files with the digests in its manifest.
+
+    Examples
+    --------
+        skysift verify 3f2a
+    """
+    artifact = open_store(store).get(reference)
+    problems = artifact.verify()
+    if problems:
+        raise SkysiftError(f"{artifact.kind} {artifact.id}: {'; '.join(problems)}; remove it and make it again.")
+    print(f"{artifact.id} ok: {len(artifact.manifest['files'])} files, {human_bytes(artifact.size)}")
+
+
+def give_name(reference: Reference, name: str, /, *, store: StoreOption = None) -> None:
+    """Give an artifact a name, which then stands for its id.
+
+    Examples
+    --------
+        skysift name 3f2a emu-pilot
+    """
+    open_store(store).name(reference, name)
+
+
+def remove(
+    references: Annotated[tuple[str, ...], Parameter(help="Ids, beginnings of ids, or names.")],
+    *,
+    force: Annotated[bool, Parameter(help="Even if something was made from it.", negative=())] = False,
+    store: StoreOption = None,
+) -> None:
+    """Remove artifacts.
+
+    Examples
+    --------
+        skysift rm 3f2a
+        skysift rm 3f2a --force
+    """
+    from skysift.store import upkeep
+
+    opened = open_store(store)
+    for reference in references:
+        print(upkeep.remove(opened, reference, force=force))
+
+
+def collect_garbage(
+    *,
+    dry_run: Annotated[bool, Parameter(help="Only say what would go.", negative=())] = False,
+    store: StoreOption = None,
+) -> None:
+    """Remove abandoned partial work (it could have been carried on with).
+
+    Examples
+    --------
+        skysift gc --dry-run
+    """
+    from skysift.store import upkeep
+
+    found = upkeep.collect(open_store(store), dry_run=dry_run)
+    for item in found:
+        print(f"{item.id}  {human_bytes(item.bytes)}  {human_age(item.age)}")
+    verb = "would be freed" if dry_run else "freed"
+    print(f"{human_bytes(sum(item.bytes for item in found))} {verb}", file=sys.stderr)
+
+
+def relink(
+    reference: Reference,
+    *,
+    root: Annotated[Path, Parameter(help="Folder that holds the source files now.")],
+    store: StoreOption = None,
+) -> None:
+    """Find mosaics that moved, by their content.
+
+    Examples
+    --------
+        skysift relink 3f2a --root /archive/emu
+    """
+    from skysift.store import upkeep
+
+    for fingerprint, path in sorted(upkeep.relink(open_store(store), reference, root).items()):
+        print(f"{fingerprint}  {path}")
+
+
+def human_bytes(size: float) -> str:
+    """Write a number of bytes with a unit."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def human_age(seconds: float) -> str:
+    """Write a time span in one unit."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
+
+
+def _section(title: str, entries: dict[str, Any]) -> None:
+    if entries:
+        print(f"  {title}")
+        width = max(len(str(key)) for key in entries)
+        for key, value in entries.items():
+            print(f"    {key!s:<{width}}  {_short(value)}")
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 100 else text[:97] + "..."
+
+
+def _kind_of(store: Any, id_: str) -> str:
+    return next((a.kind for a in store.artifacts() if a.id == id_), "(removed)")
+
+
+def _sources(artifact: Artifact) -> dict[str, str]:
+    paths = artifact.run["sources"]
+    prints = [f for group in artifact.manifest["sources"].values() for f in group]
+    shown = {f[:12]: paths.get(f, "?") for f in prints[:8]}
+    return shown | ({"...": f"{len(prints) - 8} more"} if len(prints) > 8 else {})

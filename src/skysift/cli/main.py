@@ -1,0 +1,68 @@
+"""The entry point: builds the commands, runs one, turns errors into one sentence and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError, Parameter
+
+import skysift
+from skysift.cli import inspection, pipelines, simulation, stages
+from skysift.cli.legacy import modernise
+from skysift.errors import SkysiftError, Stopped
+
+HELP = """From radio survey mosaics to curated training sets, self-supervised encoders and their score.
+
+Every stage prints the id of the artifact that it makes as the only line on stdout; progress goes to stderr. The same
+request gives the same id, at once if it was made before. `skysift COMMAND --help` shows options and examples.
+"""
+
+
+def build_app() -> App:
+    """Return the command line with all its commands."""
+    app = App(
+        name="skysift",
+        help=HELP,
+        version=skysift.__version__,
+        help_format="markdown",
+        default_parameter=Parameter(negative_iterable=(), show_env_var=False),
+    )
+    for module in (simulation, stages, pipelines, inspection):
+        module.register(app)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code: 0, 1 for a failure, 2 for a wrong request, 130 if stopped."""
+    tokens = modernise(list(sys.argv[1:] if arguments is None else arguments))
+    debug = "--debug" in tokens
+    try:
+        build_app()(tokens, result_action="return_value", exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        return _complain(f"{str(error).strip().splitlines()[0]} See `skysift --help`.", 2)
+    except Stopped as stopped:
+        return _complain(str(stopped), stopped.exit_code, word="stopped")
+    except SkysiftError as error:
+        if debug:
+            traceback.print_exc()
+        return _complain(str(error), error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:  # noqa: BLE001
+        if debug:
+            traceback.print_exc()
+        reason = str(error).strip().splitlines()
+        text = f"{type(error).__name__}: {reason[0] if reason else 'no reason given'}"
+        return _complain(f"{text} (--debug shows where; please report it if it looks like a bug).", 1)
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else 0
+    return 0
+
+
+def _complain(text: str, code: int, *, word: str = "error") -> int:
+    print(f"skysift: {word}: {text}", file=sys.stderr)
+    return code

@@ -1,0 +1,123 @@
+"""Whole chains: run, report, demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Group, Parameter
+
+from skysift.cli.inspection import Reference, human_bytes
+from skysift.cli.running import Running, StoreOption, open_store, session
+
+if TYPE_CHECKING:
+    from skysift.pipeline import Step
+    from skysift.store import Artifact
+
+GROUP = Group("Chains", sort_key=2)
+
+
+def register(app: App) -> None:
+    """Add the commands."""
+    for function, name in ((run, "run"), (report, "report"), (demo, "demo")):
+        app.command(function, name=name, group=GROUP)
+
+
+def run(
+    pipeline: Annotated[Path, Parameter(help="YAML of named stages.")],
+    *,
+    dry_run: Annotated[bool, Parameter(help="Show the plan and do nothing.", negative=())] = False,
+    running: Running | None = None,
+) -> None:
+    """Run a YAML of named stages, doing only what is missing.
+
+    Prints a line a stage: its name and the id of its artifact.
+
+    Examples
+    --------
+        skysift run pipeline.yaml --dry-run
+        skysift run pipeline.yaml
+    """
+    from skysift.pipeline import Pipeline, plan, run_pipeline
+
+    definition = Pipeline.read(pipeline)
+    with session(running) as active:
+        if dry_run:
+            print(_table(plan(active.store, definition)))
+            return
+
+        def tell(name: str, artifact: Artifact) -> None:
+            print(f"{name} {artifact.id}", flush=True)
+
+        run_pipeline(definition, run=active.run, on_stage=tell)
+
+
+def report(
+    reference: Reference,
+    *,
+    out: Annotated[Path | None, Parameter(help="The page. [default: report-ID.html]")] = None,
+    store: StoreOption = None,
+    quiet: Annotated[bool, Parameter(help="Show no progress.", negative=())] = False,
+    debug: Annotated[bool, Parameter(help="Show the traceback of an error.", negative=())] = False,  # noqa: ARG001
+) -> None:
+    """Write one self-contained HTML page on an artifact and its lineage; prints its path.
+
+    Examples
+    --------
+        skysift report 77aa
+        skysift report 77aa --out results.html
+    """
+    from skysift.report import build_report
+    from skysift.store.progress import Progress
+
+    opened = open_store(store)
+    artifact = opened.get(reference)
+    page = out or Path(f"report-{artifact.id[:12]}.html")
+    print(build_report(opened, artifact.id, page, progress=Progress(quiet=quiet)))
+
+
+def demo(
+    *,
+    out: Annotated[Path, Parameter(help="Folder for the survey, the store and the report.")] = Path("skysift-demo"),
+    seed: Annotated[int, Parameter(help="Seed of every random choice.")] = 0,
+    running: Running | None = None,
+) -> None:
+    """Simulate a small survey and take it through the whole chain; ends by naming the report.
+
+    Examples
+    --------
+        skysift demo
+        skysift demo --out /tmp/demo --seed 3
+    """
+    from skysift.pipeline import run_demo
+
+    options = running or Running()
+    if options.store is None:
+        options = Running(**{**vars(options), "store": str(out / "store")})
+    with session(options) as active:
+        page = run_demo(active.store, out, seed=seed, run=active.run, progress=active.progress)
+    print(page)
+
+
+def _table(steps: list[Step]) -> str:
+    lines = [f"{'STAGE':<16}{'KIND':<12}{'ID':<14}{'STATE':<8}{'ROWS':>12}{'DISK':>11}{'MEMORY':>11}{'TIME':>10}"]
+    for step in steps:
+        estimate = step.estimate
+        rows, seconds = estimate.get("rows"), estimate.get("seconds")
+        lines.append(
+            f"{step.name:<16.15}{step.kind:<12}{step.id[:12]:<14}{step.state:<8}"
+            f"{'?' if rows is None else f'{rows:,.0f}':>12}"
+            f"{_size(estimate.get('disk_bytes')):>11}{_size(estimate.get('memory_bytes')):>11}"
+            f"{'' if step.state == 'done' else '?' if seconds is None else _span(seconds):>10}"
+        )
+    return "\n".join(lines)
+
+
+def _size(value: float | None) -> str:
+    return "" if value is None else human_bytes(value)
+
+
+def _span(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,61 @@
+"""`skysift simulate`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Group, Parameter
+
+from skysift.errors import RequestError
+
+GROUP = Group("Data", sort_key=0)
+
+
+def register(app: App) -> None:
+    """Add the command."""
+    app.command(simulate, name="simulate", group=GROUP)
+
+
+def simulate(
+    out: Annotated[Path, Parameter(help="Folder to write to.")],
+    *,
+    preset: Annotated[str, Parameter(help="tiny (tests), demo, or survey (4 mosaics of 4096 squared).")] = "demo",
+    seed: Annotated[int, Parameter(help="Seed of every random choice.")] = 0,
+    set_: Annotated[
+        tuple[str, ...] | None, Parameter(name="--set", help="Another field, as n_mosaics=2; may be repeated.")
+    ] = None,
+    overwrite: Annotated[bool, Parameter(help="Replace a survey that is there.", negative=())] = False,
+    quiet: Annotated[bool, Parameter(help="Show no progress.", negative=())] = False,
+    debug: Annotated[bool, Parameter(help="Show the traceback of an error.", negative=())] = False,  # noqa: ARG001
+) -> None:
+    """Make a believable radio survey: mosaics, truth, masks and labelled cutouts.
+
+    Prints the folder. A survey that is complete is left as it is; one that was interrupted is carried on with.
+
+    Examples
+    --------
+        skysift simulate survey --preset demo --seed 0
+        skysift simulate big --preset survey --set n_mosaics=8
+    """
+    from skysift.sky.simulate import SurveyConfig
+    from skysift.sky.simulate import simulate as work
+    from skysift.store.progress import Progress
+
+    config = SurveyConfig.preset(preset, seed=seed, **_overrides(set_ or ()))
+    work(out, config, progress=Progress(quiet=quiet), overwrite=overwrite)
+    print(out)
+    sys.stdout.flush()
+
+
+def _overrides(settings: tuple[str, ...]) -> dict[str, Any]:
+    import yaml
+
+    values: dict[str, Any] = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals:
+            raise RequestError(f"--set takes FIELD=VALUE, not {setting!r}.")
+        values[name.replace("-", "_")] = yaml.safe_load(text)
+    return values

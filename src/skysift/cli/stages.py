@@ -1,0 +1,165 @@
+"""One command for each stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from cyclopts import App, Group, Parameter
+
+from skysift.cli.options import OPTIONS, stage_command
+from skysift.cli.running import Running, Session, session
+from skysift.errors import RequestError
+from skysift.pipeline.catalogue import STAGES, stage_class
+from skysift.store.artifact import Artifact
+
+GROUP = Group("Stages", sort_key=1)
+
+
+def make(name: str, options: dict[str, Any], active: Session) -> Artifact:
+    """Run the stage of that name."""
+    from skysift.pipeline.definition import validated
+
+    return active.run(validated(stage_class(name), options, where=f"skysift {name}"))
+
+
+def train(name: str, options: dict[str, Any], active: Session) -> Artifact:
+    """Run a training; a merged set that is named too must be what the subsample was drawn from."""
+    merged = options.pop("merged_cutouts_id", None)
+    if merged is not None:
+        from skysift.store.lineage import ancestors
+
+        if "cutouts" not in options:
+            options["cutouts"] = merged
+        else:
+            wanted, given = active.store.get(merged), active.store.get(str(options["cutouts"]))
+            if wanted.id not in ancestors(active.store, given.id):
+                raise RequestError(
+                    f"{given.kind} {given.id[:12]} does not descend from {wanted.kind} {wanted.id[:12]}: "
+                    "leave --merged-cutouts-id out, or name the set that the subsample was drawn from."
+                )
+    return make(name, options, active)
+
+
+def features(name: str, options: dict[str, Any], active: Session) -> Artifact:
+    """Extract features; an encoder that is an artifact of ours becomes an input."""
+    from skysift.features.specification import split_encoder
+
+    if "encoder" in options:
+        encoder, model = split_encoder(str(options["encoder"]))
+        options["encoder"] = encoder
+        options = {k: v for k, v in options.items() if v is not None}
+        if model is not None:
+            options["model"] = model
+    return make(name, options, active)
+
+
+def evaluate(name: str, options: dict[str, Any], active: Session) -> Artifact:
+    """Evaluate features, or an encoder on a labelled set (then the features are extracted first)."""
+    model, dataset = options.pop("model", None), options.pop("dataset", None)
+    if model is not None:
+        if dataset is None:
+            raise RequestError("skysift evaluate MODEL needs --dataset: a path, a name, or the id of labelled cutouts.")
+        from skysift.pipeline.compose import labelled_features
+
+        options["features"] = labelled_features(active.store, str(model), str(dataset), active.run).id
+    return make(name, options, active)
+
+
+@dataclass(frozen=True)
+class Command:
+    """How a stage appears on the command line."""
+
+    positional: str
+    examples: tuple[str, ...]
+    run: Callable[[str, dict[str, Any], Session], Artifact] = make
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _text(text: str) -> Any:
+    return Annotated[str | None, Parameter(help=text, group=OPTIONS)]
+
+
+COMMANDS: dict[str, Command] = {
+    "cutouts": Command(
+        "mosaics",
+        (
+            "skysift cutouts survey/*.fits --window-size 128 --overlap 0.5",
+            "skysift cutouts survey --window-size 64,128,256 --mask '{stem}_mask.fits'",
+            "skysift cutouts survey --sources components.csv --zoom 1.5",
+        ),
+    ),
+    "merge": Command("catalogues", ("skysift merge 3f2a 91bc --min-separation 30",)),
+    "pack": Command("cutouts", ("skysift pack 3f2a",)),
+    "dataset": Command(
+        "source",
+        ("skysift dataset mnist", "skysift dataset mirabest_train.npz", "skysift dataset folder-of-classes/"),
+    ),
+    "features": Command(
+        "cutouts",
+        (
+            "skysift features 3f2a --encoder timm:resnet18",
+            "skysift features 3f2a --encoder timm:resnet18 --weights random",
+            "skysift features 3f2a --encoder 77aa   # an encoder that skysift trained",
+        ),
+        features,
+    ),
+    "cluster": Command(
+        "features", ("skysift cluster 5d01 --levels 1000,100,10", "skysift cluster 5d01 --config tree.yaml")
+    ),
+    "subsample": Command("clusters", ("skysift subsample 08be --target-size 2000",)),
+    "assign": Command("clusters", ("skysift assign 08be --features 5d02",)),
+    "train": Command(
+        "cutouts",
+        (
+            "skysift train a1b2 --method simclr --backbone resnet18 --epochs 100",
+            "skysift train a1b2 --method byol --set method.momentum=0.996",
+        ),
+        train,
+        {"merged_cutouts_id": _text("The set that the subsample was drawn from; checked, nothing else.")},
+    ),
+    "import-weights": Command("weights", ("skysift import-weights epoch99.ckpt --backbone resnet18",)),
+    "evaluate": Command(
+        "model",
+        (
+            "skysift evaluate 77aa --dataset mirabest_train.npz",
+            "skysift evaluate timm:resnet18 --dataset mnist",
+            "skysift evaluate --features 5d01 --protocol knn",
+        ),
+        evaluate,
+        {
+            "model": _text("The encoder: an id, a name, or timm:NAME, hf:NAME."),
+            "dataset": _text("Labelled set: a path, a name below $SKYSIFT_DATASETS, or the id of labelled cutouts."),
+        },
+    ),
+}
+
+
+def register(app: App) -> None:
+    """Add the commands of all stages."""
+    for name in STAGES:
+        app.command(_function(name, COMMANDS[name]), name=name, group=GROUP)
+
+
+def _function(name: str, command: Command) -> Callable[..., None]:
+    cls = stage_class(name)
+
+    def run(options: dict[str, Any], running: Running | None) -> None:
+        with session(running) as active:
+            active.show(command.run(name, options, active))
+
+    examples = "\n".join(f"    {line}" for line in command.examples)
+    help_text = f"{cls.summary()}\n\n{_rest(cls.__doc__)}\n\nExamples:\n\n{examples}\n"
+    return stage_command(cls, run, positional=command.positional, help_text=help_text, extra=command.extra)
+
+
+def _rest(doc: str | None) -> str:
+    """Return the prose below a docstring's first line, up to its first section."""
+    lines = (doc or "").strip().splitlines()[1:]
+    prose: list[str] = []
+    for line in lines:
+        if set(line.strip()) == {"-"} and len(line.strip()) > 2:
+            return "\n".join(prose[:-1]).strip()
+        prose.append(line.strip())
+    return "\n".join(prose).strip()
