@@ -47,7 +47,7 @@ class Feed:
         return len(self._images)
 
     def batches(self, rows: Sequence[NDArray[np.int64]]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield float32 images (B, C, S, S) and bool masks (B, 1, S, S) on the device, for each array of row numbers."""
+        """Yield float32 images (B, C, S, S) and bool masks (B, 1, S, S) on the device, for each array of rows."""
         source = self._resident(rows) if self.resident else self._streamed(rows)
         while True:
             start = time.perf_counter()

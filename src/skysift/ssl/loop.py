@@ -161,10 +161,11 @@ class Run:
                 for images, valid, seeds in self._batches(epoch, first):
                     self._step(images, valid, seeds)
                     journal.count(self.recipe.batch_size)
-                    if self.state.step % self.recipe.sync_every == 0:
+                    if self.state.step % self.recipe.steps == 0:
+                        self._end_epoch(epoch, journal)
+                    elif self.state.step % self.recipe.sync_every == 0:
                         self._synchronise(journal)
                     self._heed_stop()
-                self._end_epoch(epoch, journal)
         return self.state.history
 
     def _step(self, images: Tensor, valid: Tensor, seeds: Tensor) -> None:
@@ -245,13 +246,15 @@ class Run:
 
     def _heed_stop(self) -> None:
         """Save and leave if asked to; several processes agree on it at synchronisation steps."""
-        if self.fabric.world_size > 1 and self.state.step % self.recipe.sync_every:
+        step, recipe = self.state.step, self.recipe
+        between = step % recipe.sync_every and step % recipe.steps
+        if step == recipe.total_steps or (between and self.fabric.world_size > 1):
             return
         if any_process(self.should_stop(), self.fabric.device):
             self._read_device()
             self._save()
             raise Stopped(
-                f"stopped after step {self.state.step} of {self.recipe.total_steps}, checkpoint written; "
+                f"stopped after step {step} of {recipe.total_steps}, checkpoint written; "
                 "the same command carries on from there"
             )
 

@@ -37,7 +37,7 @@ def warmup_cosine(step: int, total: int, warmup: int) -> float:
 
 
 def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Split the trained weights into those that decay and those that do not: biases and normalisation (BYOL, appendix)."""
+    """Split the trained weights into those that decay and, apart, biases and normalisation, which do not."""
     trained = [weight for weight in network.parameters() if weight.requires_grad]
     decay = [weight for weight in trained if weight.ndim > 1]
     rest = [weight for weight in trained if weight.ndim <= 1]

@@ -41,7 +41,7 @@ class Method(BaseModel, ABC):
 
     @abstractmethod
     def build(self, backbone: nn.Module, dim: int) -> nn.ModuleDict:
-        """Return the heads for a backbone that gives `dim` features; names that begin with `teacher` are not published."""
+        """Return the heads for a backbone of `dim` features; names that begin with `teacher` are not published."""
 
     @abstractmethod
     def step(self, network: Network, views: list[Tensor]) -> Step:

@@ -59,7 +59,7 @@ class BYOL(Method):
         return Step(loss, embeddings[0], (projections[0].float(), projections[1].float()))
 
     def after_step(self, network: Network, done: int, total: int) -> None:
-        """Move the teacher towards the student: weight by weight an exponential mean, its momentum rising on a cosine."""
+        """Move the teacher's weights towards the student's: an exponential mean whose momentum rises on a cosine."""
         from skysift.encoders._torchvision import ensure
 
         ensure()

@@ -35,7 +35,7 @@ class SimCLR(Method):
         return nn.ModuleDict({"projector": head})
 
     def step(self, network: Network, views: list[Tensor]) -> Step:
-        """Compute the NT-Xent loss over both directions; the two views (B, C, S, S) pass through the network together."""
+        """Compute the NT-Xent loss both ways; the two views (B, C, S, S) pass through the network together."""
         import torch
 
         embeddings = network.backbone(torch.cat(views))
