@@ -1,0 +1,247 @@
+"""Run protocols over draws, and gather scores with their errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skysift.evaluation.options import Splitting
+from skysift.evaluation.protocols.base import Outcome, Problem, Protocol
+from skysift.evaluation.samples import Samples
+from skysift.evaluation.splits import Fold, Folds, make_folds
+from skysift.metrics.classification import ClassScores, class_scores, confusion_matrix
+from skysift.metrics.uncertainty import bootstrap_errors, mean_and_error
+
+PER_CLASS = ("precision", "recall", "f1")
+Tracker = Callable[[Iterable[Any], int], Iterable[Any]]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything that an evaluation found.
+
+    Attributes
+    ----------
+    protocols : tuple of str
+        Names, in the order of the first axis of `confusion`.
+    confusion : ndarray of int64, shape (protocols, draws, classes, classes)
+        Row = true class, column = predicted class.
+    predictions : dict of str to list
+        Columns draw, protocol, row, cutout_id, truth, predicted, probability.
+    scores : list of dict
+        Tidy: draw, protocol, class (None = over all), metric, parameter, parameter_value, value.
+    summary : dict
+        Means and errors, ready for JSON (None where a number is not known).
+    notes : list of str
+        What a user should know, each once.
+    """
+
+    protocols: tuple[str, ...]
+    confusion: NDArray[np.int64]
+    predictions: dict[str, list[Any]]
+    scores: list[dict[str, Any]]
+    summary: dict[str, Any]
+    notes: list[str] = field(default_factory=list)
+
+
+def evaluate(
+    samples: Samples,
+    protocols: Mapping[str, Protocol],
+    options: Splitting,
+    *,
+    draws: int,
+    seed: int,
+    device: str = "cpu",
+    track: Tracker | None = None,
+) -> Evaluation:
+    """Evaluate features on labelled samples.
+
+    Parameters
+    ----------
+    samples : Samples
+        Labelled samples.
+    protocols : mapping of str to Protocol
+        Name -> options and method.
+    options : Splitting
+        How training and test sets are made.
+    draws : int
+        Number of draws.
+    seed : int
+        Seed of everything random.
+    device : str
+        Torch device for protocols that use one.
+    track : callable, optional
+        Wraps the list of work for a progress bar: `track(items, total)`.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    RequestError
+        If the samples can't be split as asked.
+    """
+    folds = make_folds(samples, options, draws=draws, seed=seed)
+    names = tuple(protocols)
+    k = len(samples.class_set)
+    confusion = np.zeros((len(names), len(folds.folds), k, k), dtype=np.int64)
+    predictions: dict[str, list[Any]] = {
+        name: [] for name in ("draw", "protocol", "row", "cutout_id", "truth", "predicted", "probability")
+    }
+    scores: list[dict[str, Any]] = []
+    chosen: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    notes = [*samples.notes, *folds.notes]
+    work = [(draw, name) for draw in range(len(folds.folds)) for name in names]
+    for draw, name in track(work, len(work)) if track is not None else work:
+        fold = folds.folds[draw]
+        problem = _problem(samples, fold, seed + draw, device)
+        outcome = protocols[name].evaluate(problem)
+        truth, predicted = samples.classes[fold.test], outcome.probabilities.argmax(axis=1)
+        matrix = confusion_matrix(truth, predicted, k)
+        confusion[names.index(name), draw] = matrix
+        chosen[name].append(outcome.chosen)
+        notes += [f"{name}: {note}" for note in outcome.notes]
+        scores += _tidy(class_scores(matrix), samples, draw, name) + _tidy_sweep(outcome, truth, draw, name)
+        _append(predictions, samples, fold, draw, name, outcome)
+    summary = {
+        "classes": list(samples.class_set.names),
+        "members": _members(samples),
+        "protocols": {name: _summarise(confusion[i], samples, chosen[name], seed) for i, name in enumerate(names)},
+        **_describe_split(samples, folds),
+    }
+    return Evaluation(names, confusion, predictions, scores, summary, list(dict.fromkeys(notes)))
+
+
+def _problem(samples: Samples, fold: Fold, seed: int, device: str) -> Problem:
+    return Problem(
+        train=samples.matrix(fold.train),
+        train_classes=samples.classes[fold.train],
+        fit=samples.matrix(fold.fit),
+        fit_classes=samples.classes[fold.fit],
+        validation=samples.matrix(fold.validation),
+        validation_classes=samples.classes[fold.validation],
+        test=samples.matrix(fold.test),
+        n_classes=len(samples.class_set),
+        seed=seed,
+        device=device,
+    )
+
+
+def _append(
+    columns: dict[str, list[Any]], samples: Samples, fold: Fold, draw: int, name: str, outcome: Outcome
+) -> None:
+    n = len(fold.test)
+    predicted = outcome.probabilities.argmax(axis=1)
+    columns["draw"] += [draw] * n
+    columns["protocol"] += [name] * n
+    columns["row"] += samples.rows[fold.test].tolist()
+    columns["cutout_id"] += samples.cutout_ids[fold.test].tolist()
+    columns["truth"] += samples.classes[fold.test].tolist()
+    columns["predicted"] += predicted.tolist()
+    columns["probability"] += outcome.probabilities[np.arange(n), predicted].tolist()
+
+
+def _tidy(found: ClassScores, samples: Samples, draw: int, name: str) -> list[dict[str, Any]]:
+    rows = [_score(draw, name, None, metric, value) for metric, value in found.overall().items()]
+    for index, label in enumerate(samples.class_set.names):
+        for metric in (*PER_CLASS, "support"):
+            rows.append(_score(draw, name, label, metric, float(getattr(found, metric)[index])))
+    return rows
+
+
+def _tidy_sweep(outcome: Outcome, truth: NDArray[np.int64], draw: int, name: str) -> list[dict[str, Any]]:
+    rows = []
+    for tried in outcome.sweep:
+        setting = (tried["parameter"], tried["value"])
+        if tried["validation_accuracy"] is not None:
+            rows.append(_score(draw, name, None, "validation_accuracy", tried["validation_accuracy"], *setting))
+        if "probabilities" in tried:
+            right = float((tried["probabilities"].argmax(axis=1) == truth).mean())
+            rows.append(_score(draw, name, None, "accuracy", right, *setting))
+    return rows
+
+
+def _score(
+    draw: int,
+    name: str,
+    label: str | None,
+    metric: str,
+    value: float,
+    parameter: str | None = None,
+    parameter_value: float | None = None,
+) -> dict[str, Any]:
+    return {
+        "draw": draw,
+        "protocol": name,
+        "class": label,
+        "metric": metric,
+        "parameter": parameter,
+        "parameter_value": parameter_value,
+        "value": value if value == value else None,
+    }
+
+
+def _summarise(
+    confusions: NDArray[np.int64], samples: Samples, chosen: list[dict[str, Any]], seed: int
+) -> dict[str, Any]:
+    """Return means over draws, their errors, and the bootstrap error of a single draw's test set."""
+    found = [class_scores(matrix) for matrix in confusions]
+    bootstrap = [bootstrap_errors(matrix, seed=seed) for matrix in confusions]
+    overall = {}
+    for metric in found[0].overall():
+        estimate = mean_and_error([scores.overall()[metric] for scores in found])
+        overall[metric] = {
+            "mean": _json(estimate.mean),
+            "error": _json(estimate.error),
+            "bootstrap_error": _json(float(np.mean([b[metric] for b in bootstrap]))),
+        }
+    classes = {}
+    for index, label in enumerate(samples.class_set.names):
+        row: dict[str, Any] = {"support": int(sum(scores.support[index] for scores in found))}
+        for metric in PER_CLASS:
+            estimate = mean_and_error([getattr(scores, metric)[index] for scores in found])
+            row[metric] = {"mean": _json(estimate.mean), "error": _json(estimate.error)}
+        classes[label] = row
+    return {"overall": overall, "classes": classes, "chosen": chosen}
+
+
+def _describe_split(samples: Samples, folds: Folds) -> dict[str, Any]:
+    return {
+        "split": {"by": folds.by, "groups": folds.groups, "cell_order": folds.cell_order},
+        "draws": [
+            {
+                "train": _class_counts(samples, fold.train),
+                "test": _class_counts(samples, fold.test),
+                "validation": len(fold.validation),
+                "dropped_overlapping": fold.dropped,
+            }
+            for fold in folds.folds
+        ],
+        "samples": {
+            "labelled": len(samples),
+            "without_class": samples.unlabelled,
+            "several_classes": samples.ambiguous,
+            "equal_content": len(samples) - len(np.unique(samples.twins)),
+        },
+    }
+
+
+def _class_counts(samples: Samples, rows: NDArray[np.int64]) -> dict[str, int]:
+    counts = np.bincount(samples.classes[rows], minlength=len(samples.class_set))
+    return dict(zip(samples.class_set.names, counts.tolist(), strict=True))
+
+
+def _members(samples: Samples) -> dict[str, list[str]]:
+    members: dict[str, list[str]] = {name: [] for name in samples.class_set.names}
+    for label, index in samples.class_set.members.items():
+        members[samples.class_set.names[index]].append(label)
+    return members
+
+
+def _json(value: float) -> float | None:
+    return value if np.isfinite(value) else None

@@ -1,0 +1,36 @@
+"""How samples become training and test sets: options that every protocol shares."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+FINEST_ORDER = 18
+
+
+class Splitting(BaseModel):
+    """How samples become training and test sets."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    split: Literal["auto", "sky", "mosaic", "image", "fixed"] = Field(
+        "auto",
+        description="What stays together. sky: HEALPix cells, and mosaics where positions are unknown; mosaic: files, "
+        "or images where a file is a stack of them; image: nothing but equal images; fixed: the split that the data set "
+        "comes with; auto: fixed where there is one, else sky.",
+    )
+    cell_order: int | None = Field(
+        None, ge=0, le=FINEST_ORDER, description="HEALPix order of the cells; by default the coarsest with 64 cells."
+    )
+    test_fraction: float = Field(0.3, gt=0, lt=1, description="Share of each class for the test.")
+    validation_fraction: float = Field(
+        0.2, gt=0, lt=1, description="Share of the training samples that chooses k and C before the last fit."
+    )
+    train_per_class: int | None = Field(
+        None, ge=1, description="Training samples a class and draw; by default all there are."
+    )
+    test_per_class: int | None = Field(
+        None, ge=1, description="Test samples a class and draw; by default all there are."
+    )
+    label_fraction: float = Field(1.0, gt=0, le=1, description="Share of the training labels that may be used.")

@@ -1,0 +1,63 @@
+"""The stage that scores features on labelled cutouts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from skysift.evaluation.options import Splitting
+from skysift.evaluation.protocols.base import Protocol
+from skysift.evaluation.protocols.knn import KNN
+from skysift.evaluation.protocols.linear import Linear
+from skysift.store.fields import Input
+from skysift.store.stage import Stage
+
+if TYPE_CHECKING:
+    from skysift.store.context import Context
+
+
+class Evaluate(Splitting, Stage):
+    """Score features on labelled cutouts: kNN and linear probe, over draws that share no pixel.
+
+    Cutouts without one of the classes, or with several, are left out and counted; so are test windows that overlap a
+    training window. Hyperparameters are chosen on training samples only. Writes `metrics.json` (means over draws and
+    their errors), `scores.parquet` (every score of every draw), `predictions.parquet` and `confusion.npy` (protocol,
+    draw, true class, predicted class).
+    """
+
+    kind: ClassVar[str] = "evaluation"
+    version: ClassVar[int] = 1
+
+    features: Annotated[str, Input("features")] = Field(description="Features of labelled cutouts.")
+    classes: tuple[str, ...] = Field(
+        (), description="Classes in their order: NAME, or NAME=LABEL+LABEL+... to join labels; by default all labels."
+    )
+    protocols: tuple[Literal["knn", "linear"], ...] = Field(
+        ("knn", "linear"), min_length=1, description="What is done with the features."
+    )
+    draws: int = Field(5, ge=1, description="Number of times that training and test sets are drawn.")
+    seed: int = Field(0, ge=0, description="Seed of the draws and the solvers.")
+    knn: KNN = Field(KNN(), description="Options of the k nearest neighbours.")
+    linear: Linear = Field(Linear(), description="Options of the linear probe.")
+
+    def run(self, context: Context) -> dict[str, Any]:
+        """Evaluate and write the four files; return the counts and the headline scores."""
+        from skysift.evaluation.evaluate import evaluate
+        from skysift.evaluation.samples import load_samples
+        from skysift.evaluation.write import write_evaluation
+
+        samples = load_samples(context.input(self.features), self.classes)
+        chosen: dict[str, Protocol] = {name: getattr(self, name) for name in dict.fromkeys(self.protocols)}
+        found = evaluate(
+            samples,
+            chosen,
+            self,
+            draws=self.draws,
+            seed=self.seed,
+            device="cpu" if context.device == "auto" else context.device,
+            track=lambda items, total: context.progress.track(items, total=total, label="evaluate"),
+        )
+        for note in found.notes:
+            context.warn(note)
+        return write_evaluation(found, context.folder)
