@@ -240,7 +240,7 @@ def _local_cluster(workers: int, memory_limit: str) -> Any:
         processes=True,
         host="127.0.0.1",
         dashboard_address=None,
-        worker_dashboard_address=None,
+        worker_dashboard_address="127.0.0.1:0",
         memory_limit=memory_limit,
         security=True,
         silence_logs=logging.ERROR,

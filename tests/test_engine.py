@@ -1,0 +1,169 @@
+"""Where work runs must not change what comes out."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from skysift.engine import ClusterConfig, Engine
+from skysift.errors import RequestError, SkysiftError
+from skysift.store import Store
+from tests.conftest import ROOT
+from tests.store.toys import Squares
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def processes() -> Iterator[list[subprocess.Popen[bytes]]]:
+    started: list[subprocess.Popen[bytes]] = []
+    try:
+        yield started
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
+def dask(*arguments: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "dask", *arguments]
+    return subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+@pytest.mark.slow
+def test_embedded_cluster_is_loopback_encrypted_and_in_order() -> None:
+    with Engine(workers=2, memory_limit="1GB") as engine:
+        assert list(engine.imap(math.sqrt, range(20))) == [math.sqrt(n) for n in range(20)]
+        info = engine.client.scheduler_info()
+        assert engine.client.scheduler.address.startswith("tls://127.0.0.1:")
+        assert all(worker["memory_limit"] == 1_000_000_000 for worker in info["workers"].values())
+        family = [psutil.Process(), *psutil.Process().children(recursive=True)]
+        listening = [c.laddr.ip for p in family for c in p.net_connections("inet") if c.status == "LISTEN"]
+        assert len(listening) >= 3
+        assert set(listening) == {"127.0.0.1"}
+
+
+@pytest.mark.slow
+def test_same_bytes_with_processes_and_threads(tmp_path: Path) -> None:
+    threads = Store(tmp_path / "a").run(Squares(count=12))
+    with Engine(workers=2) as engine:
+        spread = Store(tmp_path / "b").run(Squares(count=12), engine=engine)
+    assert threads.digest() == spread.digest()
+
+
+@pytest.mark.slow
+def test_scheduler_with_two_workers_one_killed_half_way(tmp_path: Path) -> None:
+    expected = Store(tmp_path / "a").run(Squares(count=40))
+    address = f"tcp://127.0.0.1:{free_port()}"
+    worker = ("worker", address, "--nthreads", "1", "--no-nanny", "--host", "127.0.0.1", "--no-dashboard")
+    with processes() as started:
+        host, port = address.removeprefix("tcp://").split(":")
+        started.append(dask("scheduler", "--host", host, "--port", port, "--no-dashboard"))
+        started += [dask(*worker), dask(*worker)]
+        with Engine(scheduler=address) as engine:
+            engine.client.wait_for_workers(2, timeout=60)
+            assert engine.workers == 2
+            assert engine.remote
+            marks = tmp_path / "marks"
+            store = Store(tmp_path / "b")
+
+            def kill_half_way() -> None:
+                while not marks.exists() or len(marks.read_text().split()) < 15:
+                    time.sleep(0.02)
+                started[2].kill()
+
+            import threading
+
+            killer = threading.Thread(target=kill_half_way)
+            killer.start()
+            artifact = store.run(Squares(count=40, pause=0.1, marks=str(marks)), engine=engine)
+            killer.join()
+            assert started[2].wait(10) != 0
+            assert len(engine.client.scheduler_info()["workers"]) == 1
+    assert artifact.digest() == expected.digest()
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
+    with Engine(workers=2) as engine:
+        artifact = Store(tmp_path / "b").run(Squares(count=12, die_once=str(tmp_path / "flag")), engine=engine)
+    assert (tmp_path / "flag").exists()
+    assert artifact.digest() == Store(tmp_path / "a").run(Squares(count=12)).digest()
+
+
+def test_no_scheduler_there() -> None:
+    engine = Engine(scheduler=f"tcp://127.0.0.1:{free_port()}")
+    with pytest.raises(SkysiftError, match="No Dask scheduler answers"):
+        engine.client  # noqa: B018
+
+
+def test_scheduler_and_cluster_exclude_each_other() -> None:
+    with pytest.raises(RequestError, match="exclude each other"):
+        Engine(scheduler="tcp://127.0.0.1:1", cluster="x.yaml")
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_job_script(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "slurm.yaml",
+        "system: slurm\njobs: 3\ncores: 4\nmemory: 16GB\nqueue: long\naccount: ska\nwalltime: '02:00:00'\n",
+    )
+    config = ClusterConfig.read(path)
+    cluster = config.build()
+    try:
+        script = cluster.job_script()
+    finally:
+        cluster.close()
+    assert config.jobs == 3
+    for line in (
+        "#SBATCH -p long",
+        "#SBATCH -A ska",
+        "#SBATCH --cpus-per-task=4",
+        "#SBATCH --mem=15G",
+        "#SBATCH -t 02:00:00",
+    ):
+        assert line in script
+    assert "export OMP_NUM_THREADS=1" in script
+    assert re.search(r"--nthreads 1 .*--nworkers 4", script)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("system: cray\n", "system"),
+        ("jobs: 3\n", "system"),
+        ("system: slurm\njobs: 0\n", "jobs"),
+        ("system: [slurm\n", "not YAML"),
+        ("just text\n", "the file"),
+    ],
+)
+def test_bad_cluster_file(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        ClusterConfig.read(write(tmp_path / "bad.yaml", text))
+
+
+def test_unknown_job_option(tmp_path: Path) -> None:
+    path = write(tmp_path / "bad.yaml", "system: slurm\nqueu: long\n")
+    with pytest.raises(RequestError, match="does not fit dask-jobqueue"):
+        ClusterConfig.read(path).build()
