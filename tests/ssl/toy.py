@@ -13,6 +13,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from skysift.ssl.checkpoint import Checkpoints
+from skysift.ssl.fabric import make_fabric
 from skysift.ssl.feed import Feed
 from skysift.ssl.journal import Journal
 from skysift.ssl.loop import Recipe, Run
@@ -90,12 +91,19 @@ def fit(run: Run) -> list[dict[str, float]]:
         return run.fit(Journal(bar, None))
 
 
+def slowly(images: Tensor, valid: Tensor, seeds: Tensor) -> Tensor:
+    """Augment with a pause, so that a test can kill in time."""
+    time.sleep(0.05)
+    return augment(images, valid, seeds)
+
+
 if __name__ == "__main__":
     home, name = Path(sys.argv[1]), sys.argv[2]
     torch.set_num_threads(1)
-
-    def slowly(images: Tensor, valid: Tensor, seeds: Tensor) -> Tensor:
-        time.sleep(0.05)
-        return augment(images, valid, seeds)
-
-    fit(make_run(make_pack(home / "pack"), home / "scratch", name, augment=slowly))
+    if name == "together":
+        fabric = make_fabric("cpu", "32-true")
+        fabric.launch()
+        run = make_run(Pack(home / "pack"), home / "scratch", fabric=fabric, net=backbone(norm=False, dropout=0.0))
+        fit(run)
+    else:
+        fit(make_run(make_pack(home / "pack"), home / "scratch", name, augment=slowly))

@@ -8,6 +8,7 @@ memory of float32. Augmentation and network compute in float32.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -116,6 +117,16 @@ def _prepare_chunk(pack: Pack, pixels: Pixels, prepare: Prepare, chunk: tuple[in
             f"preprocessing left infinite or huge values in cutouts {start} to {stop - 1}; choose a preset that "
             "scales to [0, 1]"
         )
-    np.load(pack.folder / IMAGES, mmap_mode="r+")[start:stop] = pixels_out
-    np.load(pack.folder / VALID, mmap_mode="r+")[start:stop] = valid.numpy() > 0
+    _write_rows(pack.folder / IMAGES, start, pixels_out.astype(np.float16))
+    _write_rows(pack.folder / VALID, start, valid.numpy() > 0)
     done.write_text(json.dumps({"rows": stop - start}))
+
+
+def _write_rows(path: Path, start: int, rows: NDArray[Any]) -> None:
+    """Overwrite rows of a `.npy` file; by plain writes, which several machines can do to one shared file."""
+    offset = np.load(path, mmap_mode="r").offset
+    with path.open("rb+") as handle:
+        handle.seek(offset + start * rows[0].nbytes)
+        handle.write(np.ascontiguousarray(rows).data)
+        handle.flush()
+        os.fsync(handle.fileno())

@@ -52,5 +52,7 @@ class Method(BaseModel, ABC):
 
 
 def by_name(value: Any) -> Any:
-    """Turn the bare name of a method into the method with its default options."""
-    return {"name": value} if isinstance(value, str) else value
+    """Turn the bare name of a method into the method with its defaults; options without a name are SimCLR's."""
+    if isinstance(value, str):
+        return {"name": value}
+    return {"name": "simclr", **value} if isinstance(value, dict) else value

@@ -1,0 +1,73 @@
+"""The stage that trains an encoder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from skysift.ssl.methods import AnyMethod, SimCLR
+from skysift.store.fields import Input, Runtime
+from skysift.store.stage import Stage
+
+if TYPE_CHECKING:
+    from skysift.store.context import Context
+
+
+class Train(Stage):
+    """Train an encoder on cutouts without labels.
+
+    The cutouts are preprocessed once, both views are augmented on the device, and every epoch leaves a checkpoint from
+    which the same command carries on. A run that collapses stops with a reason.
+    """
+
+    kind: ClassVar[str] = "model"
+    version: ClassVar[int] = 1
+    stops_itself: ClassVar[bool] = True
+
+    cutouts: Annotated[str, Input("subsample", "cutouts", "merge", "pack", "dataset")] = Field(
+        description="Cutouts to learn from: an id, a prefix of one, or a name."
+    )
+    method: AnyMethod = Field(SimCLR(), description="Method of self-supervision and its options.")
+    backbone: str = Field("resnet18", min_length=1, description="Network, by timm's name.")
+    channels: Literal[1, 3] = Field(3, description="Channels that preprocessing makes and the network takes.")
+    image_size: int = Field(128, ge=16, description="Side to which cutouts are resized [pixel].")
+    preprocess: str = Field("riggi2024", description="Preset of the preprocessing.")
+    augment: str = Field("hulk", description="Preset of the augmentation.")
+    epochs: PositiveInt = Field(100, description="Passes over the cutouts.")
+    batch_size: int = Field(
+        128, ge=8, description="Images in a step, over all devices; a last partial batch is left out."
+    )
+    optimizer: Literal["adam", "adamw", "sgd", "lars"] = Field("adam", description="How gradients become steps.")
+    lr: PositiveFloat = Field(1e-3, description="Peak learning rate.")
+    warmup_epochs: NonNegativeFloat | None = Field(
+        None, description="Epochs of linear warm-up before the cosine; by default a tenth of all, at most 10."
+    )
+    weight_decay: NonNegativeFloat = Field(1e-6, description="Weight decay, not of biases and normalisation.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of sgd and lars.")
+    trust_coefficient: PositiveFloat = Field(
+        0.001, description="Share of a layer's norm that a step of lars may move it."
+    )
+    precision: Literal["32-true", "bf16-mixed"] = Field("32-true", description="Arithmetic of the network.")
+    seed: NonNegativeInt = Field(0, description="Seed of weights, order and augmentation.")
+    threads: Annotated[PositiveInt | None, Runtime()] = Field(
+        None, description="CPU threads; by default torch's choice."
+    )
+    sync_every: Annotated[PositiveInt, Runtime()] = Field(20, description="Steps between two readings of the loss.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Train:
+        if self.warmup_epochs is not None and self.warmup_epochs > self.epochs:
+            raise ValueError(f"warmup_epochs ({self.warmup_epochs:g}) must not exceed epochs ({self.epochs})")
+        return self
+
+    @property
+    def warmup(self) -> float:
+        """Epochs of warm-up."""
+        return min(10.0, self.epochs / 10) if self.warmup_epochs is None else self.warmup_epochs
+
+    def run(self, context: Context) -> dict[str, Any]:
+        """Train, and leave encoder, heads, history and training record in the artifact."""
+        from skysift.ssl.train import train
+
+        return train(self, context)
