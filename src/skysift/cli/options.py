@@ -56,7 +56,8 @@ def stage_command(
     callable
         To be registered with cyclopts.
     """
-    table: dict[str, Any] = {name: _annotation(name, field, cls) for name, field in cls.model_fields.items()}
+    fields = {name: field for name, field in cls.model_fields.items() if not _only_nested(field.annotation)}
+    table: dict[str, Any] = {name: _annotation(name, field, cls) for name, field in fields.items()}
     table |= dict(extra or {})
     nested = any(_is_model(field.annotation) for field in cls.model_fields.values())
     table |= {"config": CONFIG} | ({"set_": SET} if nested else {})
@@ -171,6 +172,11 @@ def _plain(annotation: Any) -> Any:
     if annotation in (int, float, bool, str):
         return annotation
     return str
+
+
+def _only_nested(annotation: Any) -> bool:
+    """Tell whether a field is one model (its options are reached by --set), not a choice between several."""
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def _is_model(annotation: Any) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, get_origin
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from skysift.store.digest import canonical_json, hex_digest
 from skysift.store.fields import Input, Runtime, Source, as_tuple, markers
@@ -27,6 +28,15 @@ class Stage(BaseModel):
     version: ClassVar[int] = 1
     stops_itself: ClassVar[bool] = False
     """Whether `run` watches `context.should_stop()`; if not, SIGTERM ends it between two instructions."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_as_several(cls, options: Any) -> Any:
+        """Take one value where several are asked for (`mosaics="a.fits"`, `levels: 50`)."""
+        if not isinstance(options, dict):
+            return options
+        lists = {name for name, field in cls.model_fields.items() if get_origin(field.annotation) is tuple}
+        return {k: (v,) if k in lists and isinstance(v, str | int | float | Path) else v for k, v in options.items()}
 
     def run(self, context: Context) -> dict[str, Any]:  # noqa: ARG002
         """Do the work: leave plain files in `context.folder` and return the counts for the manifest."""
