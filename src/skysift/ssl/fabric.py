@@ -45,10 +45,10 @@ def make_fabric(device: str, precision: str) -> Fabric:
                 devices=on_each,
                 num_nodes=processes // on_each,
                 strategy=DDPStrategy(process_group_backend="nccl" if kind == "cuda" else "gloo"),
-                precision=precision,  # type: ignore[arg-type]
+                precision=precision,
                 plugins=TorchElasticEnvironment(),
             )
         devices: Any = [int(number)] if number and kind == "cuda" else 1
-        return Fabric(accelerator=kind, devices=devices, precision=precision)  # type: ignore[arg-type]
+        return Fabric(accelerator=kind, devices=devices, precision=precision)
     except (MisconfigurationException, RuntimeError, ValueError) as error:
         raise RequestError(f"--device {device} can't be used here: {error}") from error

@@ -32,7 +32,7 @@ class Journal:
         if log_dir is not None:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._writer = SummaryWriter(str(log_dir), purge_step=step or None)  # type: ignore[no-untyped-call]
+            self._writer = SummaryWriter(str(log_dir), purge_step=step or None)
         self.images, self._start = 0, time.perf_counter()
 
     @property
@@ -66,12 +66,12 @@ class Journal:
     def close(self) -> None:
         """End the event file."""
         if self._writer is not None:
-            self._writer.close()  # type: ignore[no-untyped-call]
+            self._writer.close()
 
     def _write(self, group: str, step: int, values: dict[str, float]) -> None:
         if self._writer is not None:
             for name, value in values.items():
-                self._writer.add_scalar(f"{group}/{name}", value, step)  # type: ignore[no-untyped-call]
+                self._writer.add_scalar(f"{group}/{name}", value, step)
 
 
 def write_history(path: Path, rows: list[Row]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,7 +31,7 @@ FLOAT16_MAX = 65504.0
 class Pixels(Protocol):
     """What a pack is made from: `read(rows)` gives float32 images with NaN where there is no data."""
 
-    def read(self, indices: Sequence[int]) -> list[NDArray[np.float32]] | NDArray[np.float32]:
+    def read(self, indices: NDArray[np.int64]) -> list[NDArray[np.float32]] | NDArray[np.float32]:
         """Return the images of these rows."""
 
 
@@ -110,7 +110,7 @@ def _allocate(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
 def _prepare_chunk(pack: Pack, pixels: Pixels, prepare: Prepare, chunk: tuple[int, int], done: Path) -> None:
     """Write the rows of one chunk in place, then the file that says so."""
     start, stop = chunk
-    images, valid = prepare(pixels.read(range(start, stop)))
+    images, valid = prepare(pixels.read(np.arange(start, stop)))
     pixels_out = images.numpy()
     if not np.isfinite(pixels_out).all() or float(np.abs(pixels_out).max()) > FLOAT16_MAX:
         raise RequestError(
