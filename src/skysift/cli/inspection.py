@@ -93,9 +93,8 @@ def show(
     name = next((n for n, i in opened.names().items() if i == artifact.id), None)
     print(f"{artifact.kind} {artifact.id}" + (f" ({name})" if name else ""))
     made = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(artifact.run["created"]))
-    print(
-        f"  made {made} in {artifact.run['seconds']:.1f} s by {artifact.manifest['stage']} {artifact.manifest['version']}"
-    )
+    stage = f"{artifact.manifest['stage']} (version {artifact.manifest['version']})"
+    print(f"  made {made} in {artifact.run['seconds']:.1f} s by {stage}")
     _section("options", artifact.config)
     _section("counts", artifact.counts)
     _section("inputs", {i[:12]: _kind_of(opened, i) for i in artifact.inputs})

@@ -7,8 +7,8 @@ __getattr__, __dir__, __all__ = attach(
     {
         "catalogue": ["STAGES", "stage_class"],
         "definition": ["Pipeline"],
-        "demo": ["run_demo"],
-        "plan": ["Step", "plan"],
+        "demonstration": ["run_demo"],
+        "planning": ["Step", "plan"],
         "execute": ["run_pipeline"],
         "compose": ["evaluate_model"],
     },

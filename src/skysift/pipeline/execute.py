@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from skysift.pipeline.definition import Pipeline
-from skysift.pipeline.plan import bind
+from skysift.pipeline.planning import bind
 from skysift.store.artifact import Artifact
 from skysift.store.stage import Stage
 
