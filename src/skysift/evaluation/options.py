@@ -17,8 +17,8 @@ class Splitting(BaseModel):
     split: Literal["auto", "sky", "mosaic", "image", "fixed"] = Field(
         "auto",
         description="What stays together. sky: HEALPix cells, and mosaics where positions are unknown; mosaic: files, "
-        "or images where a file is a stack of them; image: nothing but equal images; fixed: the split that the data set "
-        "comes with; auto: fixed where there is one, else sky.",
+        "or images where a file is a stack of them; image: nothing but equal images; fixed: the data set's own split; "
+        "auto: fixed where there is one, else sky.",
     )
     cell_order: int | None = Field(
         None, ge=0, le=FINEST_ORDER, description="HEALPix order of the cells; by default the coarsest with 64 cells."

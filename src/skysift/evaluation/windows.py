@@ -96,8 +96,8 @@ def _share_pixels(windows: Windows, test: NDArray[np.int64], train: NDArray[np.i
         ours = np.repeat(np.arange(len(test)), counts)
         theirs = rows[np.concatenate([np.asarray(found, dtype=np.int64) for found in neighbours])]
         a, b = windows.box[test[ours]], windows.box[theirs]
-        shared = (np.maximum(a[:, :2], b[:, :2]) < np.minimum(a[:, 2:], b[:, 2:])).all(axis=1)
-        shared &= windows.image[test[ours]] == windows.image[theirs]
+        same_image = windows.image[test[ours]] == windows.image[theirs]
+        shared = same_image & np.all(np.maximum(a[:, :2], b[:, :2]) < np.minimum(a[:, 2:], b[:, 2:]), axis=1)
         hit[ours[shared]] = True
     return hit
 
@@ -107,7 +107,7 @@ def _share_sky(windows: Windows, test: NDArray[np.int64], train: NDArray[np.int6
     from scipy.spatial import KDTree
 
     hit = np.zeros(len(test), dtype=bool)
-    known = np.isfinite(windows.position).all(axis=1)
+    known: NDArray[np.bool_] = np.all(np.isfinite(windows.position), axis=1)
     ours = np.flatnonzero(known[test])
     rows = train[known[train]]
     if not len(ours) or not len(rows) or len(np.unique(windows.image[np.concatenate([test[ours], rows])])) < 2:

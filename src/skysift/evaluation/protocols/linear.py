@@ -96,7 +96,7 @@ class Linear(Protocol):
         rows = torch.from_numpy(((problem.train - shift) / scale).astype(np.float32)).to(problem.device)
         classes = torch.from_numpy(problem.train_classes).to(problem.device)
         generator = torch.Generator().manual_seed(problem.seed)
-        layer = torch.nn.Linear(rows.shape[1], problem.n_classes)
+        layer = torch.nn.utils.skip_init(torch.nn.Linear, rows.shape[1], problem.n_classes)
         bound = rows.shape[1] ** -0.5
         with torch.no_grad():
             for parameter in layer.parameters():
