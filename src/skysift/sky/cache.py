@@ -66,7 +66,7 @@ def open_cached(key: str, write: Callable[[IO[bytes]], None], *, source: str) ->
     """
     folder = cache_folder()
     path = folder / key
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(OSError):  # what is wrong with the folder shows below
         return _touch_open(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -134,13 +134,16 @@ def _find_image(hdus: HDUList, path: str, wanted: int | None) -> int:
 
 def _check_length(stream: BinaryIO, hdus: HDUList, number: int, path: str) -> None:
     """Raise SkysiftError where the file ends before its pixels do."""
-    info = hdus[number].fileinfo()
+    hdu = hdus[number]
+    info = hdu.fileinfo()
     # the span is padded to blocks of 2880 bytes, and some writers leave the last padding out
     needed = info["datLoc"] + info["datSpan"] - 2879
+    if not hasattr(hdu, "tile_shape"):
+        needed = info["datLoc"] + prod(hdu.shape) * abs(int(hdu.header["BITPIX"])) // 8
     held = size_of(stream)
     if held < needed:
         raise SkysiftError(
-            f"{path} is truncated: it ends after {held} bytes, and needs {needed - 1} at least; fetch it again."
+            f"{path} is truncated: it ends after {held} of at least {needed} bytes; fetch it again."
         )
 
 
