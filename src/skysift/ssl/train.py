@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -75,23 +75,29 @@ def train(stage: Train, context: Context) -> dict[str, Any]:
     Augment.preset(stage.augment)
     fabric = make_fabric(context.device, stage.precision)
     with _threads(stage.threads):
-        backbone = build_backbone(stage.backbone, channels=stage.channels, seed=stage.seed)
+        encoder = new_encoder(stage, spec)
         pixels = PixelSource.open(context.input(stage.cutouts), locate=context.locate)
         count = len(pixels)
         batch_size = _batch_size(stage, count, context)
         prepare = partial(preprocess, spec=spec, return_mask=True)
         pack = prepare_pack(context, pixels, count, prepare, channels=stage.channels, size=stage.image_size)
         job = Job(stage, pack, context.scratch / "checkpoints", batch_size)
-        run = open_run(job, fabric, backbone, context)
+        run = open_run(job, fabric, encoder, context.should_stop)
         _fit(run, context)
-        return _publish(job, run, spec, context)
+        return _publish(job, run, encoder, context)
 
 
-def open_run(job: Job, fabric: Fabric, backbone: torch.nn.Module, context: Context) -> Run:
+def new_encoder(stage: Train, spec: Preprocess) -> Encoder:
+    """Return the encoder to be trained, its weights random."""
+    backbone = build_backbone(stage.backbone, channels=stage.channels, seed=stage.seed, image_size=stage.image_size)
+    return Encoder.of_backbone(backbone, stage.backbone, spec)
+
+
+def open_run(job: Job, fabric: Fabric, encoder: Encoder, should_stop: Callable[[], bool] = lambda: False) -> Run:
     """Put the parts of a run together, on the device, resumed where a checkpoint is."""
     stage = job.stage
     steps = steps_per_epoch(len(job.pack), job.batch_size)
-    network = Network(backbone, _dim(backbone), stage.method, seed=stage.seed + 1)
+    network = Network(encoder.module, encoder.dim, stage.method, seed=stage.seed + 1)
     network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(
         network,
@@ -118,7 +124,7 @@ def open_run(job: Job, fabric: Fabric, backbone: torch.nn.Module, context: Conte
         augment=_augmenter(stage.augment),
         recipe=recipe,
         checkpoints=Checkpoints(job.checkpoints),
-        should_stop=context.should_stop,
+        should_stop=should_stop,
     )
 
 
@@ -141,11 +147,10 @@ def _fit(run: Run, context: Context) -> None:
             }
 
 
-def _publish(job: Job, run: Run, spec: Preprocess, context: Context) -> dict[str, Any]:
+def _publish(job: Job, run: Run, encoder: Encoder, context: Context) -> dict[str, Any]:
     """Write encoder, heads, history and record; the best epoch's encoder too, where it is not the last."""
     stage, state, folder = job.stage, run.state, context.folder
-    backbone = run.network.backbone.cpu().eval()
-    encoder = Encoder(backbone, dim=_dim(backbone), preprocess=spec, name=f"timm:{stage.backbone}")
+    encoder.module.cpu().eval()
     save_encoder(encoder, folder)
     heads = {name: value.detach().cpu().contiguous() for name, value in run.network.published_heads().items()}
     save_file(heads, folder / "head.safetensors")
@@ -153,7 +158,7 @@ def _publish(job: Job, run: Run, spec: Preprocess, context: Context) -> dict[str
     if state.best_epoch != stage.epochs:
         best = run.checkpoints.load("best")
         if best is not None:
-            backbone.load_state_dict(best[0])
+            encoder.module.load_state_dict(best[0])
             (folder / "best").mkdir(exist_ok=True)
             save_encoder(encoder, folder / "best")
     counts = {
@@ -163,7 +168,7 @@ def _publish(job: Job, run: Run, spec: Preprocess, context: Context) -> dict[str
         "best_epoch": state.best_epoch,
         "loss": state.history[-1]["loss"],
     }
-    record = {**counts, "warmup_epochs": stage.warmup, "preprocess": spec.model_dump(mode="json")}
+    record = {**counts, "warmup_epochs": stage.warmup, "preprocess": encoder.preprocess.model_dump(mode="json")}
     record["augment"] = Augment.preset(stage.augment).model_dump(mode="json")
     record["options"] = stage.model_dump(mode="json", exclude={"cutouts", "threads", "sync_every"})
     (folder / "training.json").write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
@@ -189,10 +194,6 @@ def _augmenter(preset: str) -> Any:
         return augment(images, valid, spec, seeds)
 
     return apply
-
-
-def _dim(backbone: torch.nn.Module) -> int:
-    return int(backbone.num_features)  # type: ignore[arg-type]
 
 
 @contextmanager

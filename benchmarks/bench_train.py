@@ -1,0 +1,134 @@
+"""Training: the loop with data and augmentation against the bare step on ready-made random tensors.
+
+Both do the same forward, backward and optimiser step of the same network; repeats of the two alternate. The time of an
+epoch's end (checkpoint, RankMe) is given apart, as the share of an epoch of 178,057 images that it would take.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+
+from skysift.imaging import Augment, Preprocess, augment
+from skysift.ssl.journal import Journal
+from skysift.ssl.loop import Run
+from skysift.ssl.pack import Pack
+from skysift.ssl.stages import Train
+from skysift.ssl.train import Job, new_encoder, open_run
+from skysift.store.progress import Progress
+
+RESULTS = Path(__file__).parent / "results"
+TARGET = 0.9
+HULK_IMAGES = 178_057
+
+
+def main(write: bool = False, quick: bool = False) -> dict[str, float]:
+    """Measure both methods; return the ratios."""
+    size, batch, steps, repeats = (64, 16, 2, 2) if quick else (128, 32, 4, 5)
+    ratios: dict[str, float] = {}
+    print(f"ResNet18, {size} px, batch {batch}, {torch.get_num_threads()} threads")
+    print(
+        f"{'method':<8} {'bare step':>10} {'loop':>10} {'ratio':>7} {'augmentation':>13} {'epoch end':>10}   target {TARGET}"
+    )
+    for method in ("simclr", "byol"):
+        with tempfile.TemporaryDirectory() as folder:
+            found = measure(Path(folder), method, size=size, batch=batch, steps=steps, repeats=repeats)
+        ratios |= {f"{method}_{key}": value for key, value in found.items() if "seconds" not in key}
+        print(
+            f"{method:<8} {1e3 * found['bare_seconds']:>7.0f} ms {1e3 * found['loop_seconds']:>7.0f} ms "
+            f"{found['ratio']:>7.3f} {found['augment_share']:>13.3f} {found['epoch_end_share']:>10.4f}"
+        )
+    if write and not quick:
+        RESULTS.mkdir(exist_ok=True)
+        now = datetime.now(UTC)
+        record = {
+            "date": now.isoformat(timespec="seconds"),
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+        }
+        (RESULTS / f"train-{now:%Y-%m-%d}.json").write_text(json.dumps({**record, **ratios}, indent=1) + "\n")
+    return ratios
+
+
+def measure(folder: Path, method: str, *, size: int, batch: int, steps: int, repeats: int) -> dict[str, float]:
+    """Time the steps of the loop, the bare step, the augmentation alone and an epoch's end."""
+    stage = Train.model_validate({"cutouts": "0" * 32, "method": method, "image_size": size, "batch_size": batch})
+    spec = Preprocess.preset("riggi2024", size=size, channels=3)
+    pack = random_pack(folder / "pack", batch * steps * (repeats + 1), size)
+    job = Job(stage, pack, folder / "checkpoints", batch)
+    run = open_run(job, Fabric(accelerator="cpu", devices=1), new_encoder(stage, spec))
+    run.network.train()
+    views = [torch.rand(batch, 3, size, size).contiguous(memory_format=torch.channels_last) for _ in range(2)]
+    batches = iter(run._batches(0, 0))
+    images, valid, seeds = next(batches)
+    hulk = Augment.preset("hulk")
+
+    def one_augmentation() -> None:
+        augment(images.repeat(2, 1, 1, 1), valid.repeat(2, 1, 1, 1), hulk, seeds.flatten())
+
+    with Progress(quiet=True).bar(1, "bench") as bar:
+        journal = Journal(bar, None)
+
+        def loop_step() -> None:
+            run._step(*next(batches))
+            journal.count(batch)
+
+        def bare() -> None:
+            bare_step(run, views)
+
+        loop_step()
+        bare()
+        one_augmentation()
+        times: dict[str, list[float]] = {"loop": [], "bare": [], "augment": []}
+        for _ in range(repeats):
+            times["bare"].append(timed(bare, steps))
+            times["loop"].append(timed(loop_step, steps) + timed(lambda: run._synchronise(journal), 1) / 20)
+            times["augment"].append(timed(one_augmentation, steps))
+        epoch_end = timed(lambda: run._end_epoch(0, journal), 1)
+    loop = statistics.median(times["loop"])
+    return {
+        "bare_seconds": statistics.median(times["bare"]),
+        "loop_seconds": loop,
+        "ratio": statistics.median(b / a for a, b in zip(times["loop"], times["bare"], strict=True)),
+        "augment_share": statistics.median(times["augment"]) / loop,
+        "epoch_end_share": epoch_end / (loop * HULK_IMAGES / batch),
+    }
+
+
+def bare_step(run: Run, views: list[torch.Tensor]) -> None:
+    """Forward, backward, optimiser and teacher on the same tensors again and again."""
+    run.network(views).loss.backward()
+    run.raw_optimizer.step()
+    run.raw_optimizer.zero_grad(set_to_none=True)
+    run.network.method.after_step(run.network, 1, 1000)
+
+
+def timed(work: Callable[[], Any], times: int) -> float:
+    """Return the seconds that one call takes."""
+    start = time.perf_counter()
+    for _ in range(times):
+        work()
+    return (time.perf_counter() - start) / times
+
+
+def random_pack(folder: Path, count: int, size: int) -> Pack:
+    """Write a pack of noise."""
+    folder.mkdir(parents=True)
+    noise = np.random.Generator(np.random.PCG64(0)).random((count, 3, size, size), dtype=np.float32)
+    np.save(folder / "images.npy", noise.astype(np.float16))
+    np.save(folder / "valid.npy", np.ones((count, 1, size, size), bool))
+    return Pack(folder)
+
+
+if __name__ == "__main__":
+    main(write=True)

@@ -1,0 +1,217 @@
+"""The Train stage: from a pack of cutouts to a published model."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from safetensors.torch import load_file
+
+from skysift.errors import RequestError, Stopped
+from skysift.ssl.methods import BYOL, SimCLR
+from skysift.ssl.stages import Train
+from skysift.store import Artifact, Stage, Store
+from skysift.store.stage import identity
+
+QUICK: dict[str, Any] = {"backbone": "resnet10t", "channels": 1, "image_size": 32, "batch_size": 16, "epochs": 2}
+ZERO = "0" * 32
+
+
+class ToyPack(Stage):
+    """Packed cutouts of three shapes in noise; every seventh is smaller and has no data in two columns."""
+
+    kind: ClassVar[str] = "pack"
+    count: int = 40
+    seed: int = 0
+
+    def run(self, context: Any) -> dict[str, Any]:
+        from skysift.cutouts.catalogue import Catalogue, table_of
+        from skysift.cutouts.schema import MOSAIC_SCHEMA, cutout_ids
+
+        images = toy_images(self.count, self.seed)
+        sizes = np.array([image.shape for image in images])
+        windows = np.stack([np.zeros(self.count, int), np.zeros(self.count, int), sizes[:, 1], sizes[:, 0]], axis=1)
+        planes = np.arange(self.count)
+        columns = {
+            "cutout_id": cutout_ids("ab" * 16, 0, planes, windows),
+            "mosaic": np.repeat("ab" * 16, self.count),
+            "hdu": np.zeros(self.count, int),
+            "plane": planes,
+            **dict(zip(("x0", "y0", "width", "height"), windows.T, strict=True)),
+        }
+        mosaic = {"mosaic": "ab" * 16, "format": "npz", "hdu": 0, "plane": None, "ny": 40, "nx": 40}
+        mosaics = MOSAIC_SCHEMA.empty_table().from_pylist([mosaic], schema=MOSAIC_SCHEMA)
+        Catalogue(table_of(columns, self.count), mosaics).write(context.folder)
+        np.save(context.folder / "pixels.npy", np.concatenate([image.ravel() for image in images]))
+        np.save(context.folder / "offsets.npy", np.concatenate([[0], np.cumsum(sizes.prod(axis=1))]))
+        return {"rows": self.count}
+
+
+def toy_images(count: int, seed: int) -> list[np.ndarray]:
+    rng = np.random.Generator(np.random.PCG64(seed))
+    images = []
+    for number in range(count):
+        size = 36 if number % 7 == 3 else 40
+        y, x = np.mgrid[:size, :size]
+        cx, cy = rng.uniform(15, 25, 2)
+        distance = np.hypot(x - cx, y - cy)
+        angle = rng.uniform(0, np.pi)
+        dx, dy = 6 * np.cos(angle), 6 * np.sin(angle)
+        shape = [
+            np.exp(-(distance**2) / 8),
+            np.exp(-((distance - 8) ** 2) / 4),
+            np.exp(-(np.hypot(x - cx - dx, y - cy - dy) ** 2) / 8)
+            + np.exp(-(np.hypot(x - cx + dx, y - cy + dy) ** 2) / 8),
+        ][number % 3]
+        image = (rng.uniform(0.5, 2) * shape + rng.normal(0, 0.05, shape.shape)).astype(np.float32)
+        if size == 36:
+            image[:, :2] = np.nan
+        images.append(image)
+    return images
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Any:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Artifact]:
+    store = Store(tmp_path_factory.mktemp("store"))
+    pack = store.run(ToyPack())
+    return store, store.run(Train(cutouts=pack.id, threads=1, **QUICK))
+
+
+def published(artifact: Artifact) -> dict[str, bytes]:
+    files = [path for path in sorted(artifact.folder.rglob("*")) if path.is_file() and path.name != "run.json"]
+    return {str(path.relative_to(artifact.folder)): path.read_bytes() for path in files}
+
+
+def test_golden_id() -> None:
+    assert identity(Train(cutouts=ZERO), {}, {}) == identity(Train(cutouts=ZERO, threads=3, sync_every=1), {}, {})
+    assert identity(Train(cutouts=ZERO, method="byol", epochs=5), {}, {}) == "GOLDEN"
+
+
+def test_method_is_chosen_by_name_or_by_options() -> None:
+    assert Train(cutouts=ZERO, method="byol").method == BYOL()
+    assert Train(cutouts=ZERO, method={"temperature": 0.2}).method == SimCLR(temperature=0.2)
+    assert Train(cutouts=ZERO, method={"name": "byol", "momentum": 0.9}).method == BYOL(momentum=0.9)
+    with pytest.raises(ValidationError, match="simclr"):
+        Train(cutouts=ZERO, method="jigsaw")
+
+
+@pytest.mark.parametrize("bad", [{"epochs": 0}, {"batch_size": 4}, {"channels": 2}, {"warmup_epochs": 101}, {"lr": 0}])
+def test_bad_options_are_refused(bad: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Train(cutouts=ZERO, **bad)
+
+
+def test_options_load_without_torch() -> None:
+    code = "import sys, skysift.ssl.stages as s; s.Train.model_json_schema(); print('torch' in sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "False"
+
+
+def test_artifact_holds_encoder_heads_history_and_record(trained: tuple[Store, Artifact]) -> None:
+    from skysift.encoders import load_encoder
+
+    store, artifact = trained
+    assert {"encoder.safetensors", "encoder.json", "head.safetensors", "history.csv", "training.json"} <= set(
+        published(artifact)
+    )
+    encoder = load_encoder(artifact.id, store=store)
+    assert (encoder.dim, encoder.preprocess.size, encoder.preprocess.channels) == (512, 32, 1)
+    assert encoder.encode(torch.rand(2, 1, 32, 32)).shape == (2, 512)
+    heads = load_file(artifact.folder / "head.safetensors")
+    assert heads["projector.layers.0.weight"].shape == (256, 512)
+    rows = list(csv.DictReader((artifact.folder / "history.csv").open()))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert 0 < float(rows[1]["loss"]) < 10
+    record = json.loads((artifact.folder / "training.json").read_text())
+    assert (record["cutouts"], record["steps"], record["options"]["backbone"]) == (40, 4, "resnet10t")
+    assert artifact.counts["loss"] == float(rows[1]["loss"])
+    assert list((store.root / "logs" / artifact.id).glob("events.out.tfevents.*"))
+    assert json.loads((artifact.folder / "run.json").read_text())["train"]["images_per_second"] > 0
+
+
+def test_equal_runs_give_equal_bytes_stopped_or_not(trained: tuple[Store, Artifact], tmp_path: Path) -> None:
+    first = trained[1]
+    store = Store(tmp_path)
+    stage = Train(cutouts=store.run(ToyPack()).id, threads=1, sync_every=3, **QUICK)
+    calls = iter(range(100))
+    with pytest.raises(Stopped, match="after step 3 of 4"):
+        store.run(stage, should_stop=lambda: next(calls) == 2)
+    second = store.run(stage)
+    assert second.id == first.id
+    assert published(second) == published(first)
+
+
+def test_fewer_cutouts_than_a_batch_make_a_smaller_one_with_a_warning(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    pack = store.run(ToyPack(count=12))
+    artifact = store.run(Train(cutouts=pack.id, threads=1, **QUICK | {"method": "byol", "epochs": 1}))
+    assert artifact.counts["batch_size"] == 12
+    assert "only 12 cutouts: the batch size is 12 instead of 16" in (artifact.folder / "run.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"backbone": "resnet19"}, "did you mean"),
+        ({"preprocess": "sepia"}, "sepia"),
+        ({"augment": "sepia"}, "sepia"),
+    ],
+)
+def test_wrong_names_are_refused_before_any_work(
+    trained: tuple[Store, Artifact], options: dict[str, Any], message: str
+) -> None:
+    store = trained[0]
+    pack = next(a for a in store.artifacts() if a.kind == "pack")
+    with pytest.raises(RequestError, match=message):
+        store.run(Train(cutouts=pack.id, **QUICK | options))
+
+
+def test_too_few_cutouts_are_refused(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with pytest.raises(RequestError, match="at least 8 cutouts"):
+        store.run(Train(cutouts=store.run(ToyPack(count=5)).id, **QUICK))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["simclr", "byol"])
+def test_training_beats_random_weights(tmp_path: Path, method: str) -> None:
+    """Nearest-neighbour accuracy on three plain shapes, leave-one-out."""
+    from skysift.encoders import load_encoder
+    from skysift.imaging import preprocess
+
+    store = Store(tmp_path)
+    pack = store.run(ToyPack(count=192))
+    options = QUICK | {"epochs": 12, "batch_size": 32, "method": method, "augment": "banner"}
+    artifact = store.run(Train(cutouts=pack.id, threads=1, **options))
+    losses = [float(row["loss"]) for row in csv.DictReader((artifact.folder / "history.csv").open())]
+    assert losses[-1] < 0.8 * losses[0]
+    labels = torch.arange(192) % 3
+    test_images = toy_images(192, seed=1)
+
+    def accuracy(encoder: Any) -> float:
+        with torch.no_grad():
+            features = encoder.encode(preprocess(test_images, encoder.preprocess))
+        features = torch.nn.functional.normalize(features, dim=1)
+        similarity = (features @ features.T).fill_diagonal_(-1)
+        nearest = labels[similarity.topk(5).indices]
+        return (nearest.mode(dim=1).values == labels).float().mean().item()
+
+    random = load_encoder("timm:resnet10t", weights="random", channels=1, image_size=32)
+    assert accuracy(load_encoder(artifact.id, store=store)) > accuracy(random) + 0.05
