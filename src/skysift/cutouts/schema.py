@@ -43,6 +43,7 @@ CATALOGUE_SCHEMA = pa.schema(
         _field("complexity", pa.float32(), "Coarse-grained complexity.", unit="byte", ucd="stat.value"),
         _field("mask_fraction", pa.float32(), "Share of pixels under the mask.", ucd="stat.fill;meta.code.qual"),
         _field("labels", pa.list_(pa.string()), "Classes.", ucd="meta.code.class"),
+        _field("split", pa.string(), "Part of a published division: train, validation, test.", ucd="meta.code"),
     ],
     metadata={"skysift": "catalogue 1"},
 )

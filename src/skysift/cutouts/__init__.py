@@ -1,0 +1,17 @@
+"""Cutouts: the catalogue, its statistics, merging, packing, and reading pixels."""
+
+from skysift._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "catalogue": ["Catalogue"],
+        "complexity": ["complexity"],
+        "estimate": ["estimate_cutouts"],
+        "merge": ["merge", "thin_out"],
+        "pixels": ["PixelSource"],
+        "schema": ["CATALOGUE_SCHEMA", "MOSAIC_SCHEMA", "cutout_ids"],
+        "stages": ["Cutouts", "Merge", "Pack"],
+        "statistics": ["Statistics", "measure_blocks", "measure_images"],
+    },
+)

@@ -1,0 +1,324 @@
+"""From mosaics and windows to rows of a catalogue: the tasks of the `Cutouts` stage, run by workers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from skysift.cutouts.catalogue import table_of, write_table
+from skysift.cutouts.schema import STATISTICS, cutout_ids
+from skysift.cutouts.statistics import measure_images
+from skysift.cutouts.tiling import measure_grid
+
+if TYPE_CHECKING:
+    from skysift.sky.info import MosaicInfo
+    from skysift.sky.mosaic import Mosaic
+
+__all__ = ["Counts", "Piece", "Target", "Task", "measure", "plan_boxes", "plan_grids", "read_counts"]
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+TASK_PIXELS = 1 << 22
+"""Pixels that a task takes on, so that a mosaic is shared by several workers and a strip fits in memory."""
+
+STRIP_PIXELS = 1 << 24
+"""Most pixels of a strip [pixel], unless a single row of windows is larger; bounds the memory of a worker."""
+
+_LEAST_ROWS = 8
+_COUNTS = b"skysift.counts"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A mosaic to cut up, and how it is read.
+
+    Attributes
+    ----------
+    info : MosaicInfo
+        Where it is and what it is.
+    fingerprint : str
+        Of its file.
+    zero_is_nan : bool
+        Whether exact zeros are no data.
+    mask : MosaicInfo or None
+        Mask of the same shape.
+    mask_fingerprint : str or None
+        Of the mask's file.
+    """
+
+    info: MosaicInfo
+    fingerprint: str
+    zero_is_nan: bool = False
+    mask: MosaicInfo | None = None
+    mask_fingerprint: str | None = None
+
+    def row(self) -> dict[str, Any]:
+        """Return its row in the table of mosaics."""
+        info = self.info
+        names = ("format", "hdu", "plane", "bunit", "bmaj", "bmin", "bpa", "frequency", "pixel_scale", "wcs_header")
+        return {
+            "mosaic": self.fingerprint,
+            "ny": info.shape[0],
+            "nx": info.shape[1],
+            **{name: getattr(info, name) for name in names},
+            "zero_is_nan": self.zero_is_nan,
+            "mask": self.mask_fingerprint,
+        }
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Windows of one mosaic: a grid of squares (`xs` by `ys`), or boxes anywhere.
+
+    Attributes
+    ----------
+    target : int
+        Number of the mosaic in its task.
+    xs, ys : ndarray of int, shape (A,) and (B,)
+        First columns and rows of a grid.
+    size : int
+        Side of the grid's windows [pixel].
+    boxes : ndarray of int, shape (N, 4), or None
+        x0, y0, width, height [pixel], in place of a grid.
+    """
+
+    target: int
+    xs: IntArray
+    ys: IntArray
+    size: int
+    boxes: IntArray | None = None
+
+    @property
+    def windows(self) -> IntArray:
+        """ndarray, shape (N, 4) : x0, y0, width, height [pixel]."""
+        if self.boxes is not None:
+            return self.boxes
+        windows = np.empty((len(self.ys), len(self.xs), 4), np.int64)
+        windows[..., 0], windows[..., 1], windows[..., 2:] = self.xs, self.ys[:, None], self.size
+        return windows.reshape(-1, 4)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one worker does in one go.
+
+    Attributes
+    ----------
+    targets : tuple of Target
+        The mosaics.
+    pieces : tuple of Piece
+        Their windows, in the order of the catalogue.
+    min_valid : float
+        Least share of finite pixels of a cutout that is kept.
+    complexity : bool
+        Whether to measure complexity too.
+    """
+
+    targets: tuple[Target, ...]
+    pieces: tuple[Piece, ...]
+    min_valid: float
+    complexity: bool
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What became of the windows of one mosaic."""
+
+    windows: int
+    kept: int
+    with_data: int
+
+
+def plan_grids(
+    targets: Sequence[Target], windows: Sequence[npt.NDArray[np.integer]], *, min_valid: float, complexity: bool
+) -> Iterator[Task]:
+    """Divide sliding windows into tasks of similar size; the division depends on the request alone.
+
+    Parameters
+    ----------
+    targets : sequence of Target
+        Mosaics, in the order of the catalogue.
+    windows : sequence of ndarray, shape (N, 4)
+        Windows of each mosaic as `sky.sliding_windows` gives them: by size, y0, x0, a full grid a size.
+    min_valid, complexity
+        See `Task`.
+    """
+    pieces: list[tuple[Target, Piece, int]] = []
+    for target, boxes in zip(targets, windows, strict=True):
+        for size in np.unique(boxes[:, 2]).tolist():
+            of_size = boxes[boxes[:, 2] == size].astype(np.int64)
+            xs, ys = np.unique(of_size[:, 0]), np.unique(of_size[:, 1])
+            rows = _rows_per_task(size, int(ys[1] - ys[0]) if len(ys) > 1 else size, target.info.shape[1])
+            for start in range(0, len(ys), rows):
+                chosen = ys[start : start + rows]
+                pixels = (int(chosen[-1]) - int(chosen[0]) + size) * target.info.shape[1]
+                pieces.append((target, Piece(0, xs, chosen, size), pixels))
+    yield from _pack_tasks(pieces, min_valid, complexity)
+
+
+def _rows_per_task(size: int, step: int, nx: int) -> int:
+    """Rows of windows that one task takes: enough that neighbours share little, few enough for its memory."""
+    most = (STRIP_PIXELS // nx - size) // step + 1
+    return max(1, min(most, max(_LEAST_ROWS, TASK_PIXELS // (step * nx))))
+
+
+def plan_boxes(
+    targets: Sequence[Target], windows: Sequence[npt.NDArray[np.integer]], *, min_valid: float, complexity: bool
+) -> Iterator[Task]:
+    """Divide boxes of any sizes into tasks; within a mosaic by size, y0, x0, repeats once. See `plan_grids`."""
+    pieces: list[tuple[Target, Piece, int]] = []
+    none = np.empty(0, np.int64)
+    for target, boxes in zip(targets, windows, strict=True):
+        unique = np.unique(boxes.astype(np.int64), axis=0)
+        unique = unique[np.lexsort((unique[:, 0], unique[:, 1], unique[:, 2]))]
+        upto = np.cumsum(unique[:, 2] * unique[:, 3])
+        cuts = np.flatnonzero(np.diff(upto // TASK_PIXELS)) + 1
+        for part in np.split(unique, cuts):
+            if len(part):
+                pieces.append((target, Piece(0, none, none, 0, part), int((part[:, 2] * part[:, 3]).sum())))
+    yield from _pack_tasks(pieces, min_valid, complexity)
+
+
+def _pack_tasks(pieces: list[tuple[Target, Piece, int]], min_valid: float, complexity: bool) -> Iterator[Task]:
+    """Put small pieces together, so that thousands of small images don't make thousands of shards."""
+    targets: list[Target] = []
+    chosen: list[Piece] = []
+    load = 0
+    for target, piece, pixels in pieces:
+        if chosen and load + pixels > TASK_PIXELS:
+            yield Task(tuple(targets), tuple(chosen), min_valid, complexity)
+            targets, chosen, load = [], [], 0
+        if not targets or targets[-1] is not target:
+            targets.append(target)
+        chosen.append(Piece(len(targets) - 1, piece.xs, piece.ys, piece.size, piece.boxes))
+        load += pixels
+    if chosen:
+        yield Task(tuple(targets), tuple(chosen), min_valid, complexity)
+
+
+def measure(task: Task, out: Path) -> None:
+    """Measure the windows of a task and write the rows of those that are kept, with counts by mosaic."""
+    from skysift.sky.mosaic import open_mosaic
+
+    tables: list[Any] = []
+    counts: dict[str, list[int]] = {}
+    for number, target in enumerate(task.targets):
+        pieces = [piece for piece in task.pieces if piece.target == number]
+        with open_mosaic(target.info, zero_is_nan=target.zero_is_nan) as mosaic:
+            mask = open_mosaic(target.mask) if target.mask is not None else None
+            try:
+                for piece in pieces:
+                    table, valid = _measure_piece(task, target, piece, mosaic, mask)
+                    tables.append(table)
+                    total = counts.setdefault(target.fingerprint, [0, 0, 0])
+                    for i, count in enumerate((len(valid), table.num_rows, int((valid > 0).sum()))):
+                        total[i] += count
+                    mosaic.release()
+            finally:
+                if mask is not None:
+                    mask.close()
+    text = ";".join(f"{name}:{a}:{b}:{c}" for name, (a, b, c) in counts.items())
+    table = pa.concat_tables(tables).unify_dictionaries()
+    write_table(table.replace_schema_metadata({**table.schema.metadata, _COUNTS: text.encode()}), out)
+
+
+def read_counts(schemas: Sequence[Any]) -> dict[str, Counts]:
+    """Add up the counts by mosaic that `measure` left in the schemas of its shards."""
+    totals: dict[str, list[int]] = {}
+    for schema in schemas:
+        for entry in schema.metadata[_COUNTS].decode().split(";"):
+            name, *numbers = entry.split(":")
+            total = totals.setdefault(name, [0, 0, 0])
+            for i, number in enumerate(numbers):
+                total[i] += int(number)
+    return {name: Counts(*numbers) for name, numbers in totals.items()}
+
+
+def _measure_piece(
+    task: Task, target: Target, piece: Piece, mosaic: Mosaic, mask: Mosaic | None
+) -> tuple[Any, FloatArray]:
+    """Return the table of the kept windows, and the valid fractions of all."""
+    windows = piece.windows
+    names = [n for n in STATISTICS if (n != "complexity" or task.complexity) and (n != "mask_fraction" or mask)]
+    columns = {name: np.full(len(windows), np.nan, np.float32) for name in names}
+    if piece.boxes is None:
+        _measure_strip(task, piece, mosaic, mask, columns)
+    else:
+        _measure_boxes(task, piece.boxes, mosaic, mask, columns)
+    kept = np.flatnonzero(columns["valid_fraction"] >= np.float32(task.min_valid))
+    return _rows(target, windows[kept], {name: values[kept] for name, values in columns.items()}), columns[
+        "valid_fraction"
+    ]
+
+
+def _measure_strip(
+    task: Task, piece: Piece, mosaic: Mosaic, mask: Mosaic | None, columns: dict[str, FloatArray]
+) -> None:
+    y0, y1 = int(piece.ys[0]), int(piece.ys[-1]) + piece.size
+    x0, x1 = int(piece.xs[0]), int(piece.xs[-1]) + piece.size
+    strip = mosaic.read(y0, y1, x0, x1)
+    masked = None
+    if mask is not None:
+        masked = np.nan_to_num(mask.read(y0, y1, x0, x1)) != 0
+        mask.release()
+    found = measure_grid(strip, piece.xs - x0, piece.ys - y0, piece.size, masked)
+    found.put_into(columns, np.arange(len(found)))
+    if task.complexity:
+        crops = [
+            strip[y : y + piece.size, x : x + piece.size]
+            for y in (piece.ys - y0).tolist()
+            for x in (piece.xs - x0).tolist()
+        ]
+        _add_complexity(crops, task, columns, np.arange(len(crops)))
+
+
+def _measure_boxes(
+    task: Task, boxes: IntArray, mosaic: Mosaic, mask: Mosaic | None, columns: dict[str, FloatArray]
+) -> None:
+    for size in np.unique(boxes[:, 2:], axis=0):
+        of_size = np.flatnonzero((boxes[:, 2:] == size).all(axis=1))
+        step = max(1, TASK_PIXELS // int(size[0] * size[1]))
+        for rows in np.split(of_size, range(step, len(of_size), step)):
+            images = mosaic.read_many(boxes[rows])
+            masked = None if mask is None else np.nan_to_num(mask.read_many(boxes[rows])) != 0
+            measure_images(images, masked).put_into(columns, rows)
+            if task.complexity:
+                _add_complexity(list(images), task, columns, rows)
+
+
+def _add_complexity(images: list[FloatArray], task: Task, columns: dict[str, FloatArray], rows: IntArray) -> None:
+    from skysift.cutouts.complexity import complexity
+
+    good = columns["valid_fraction"][rows] >= np.float32(task.min_valid)
+    chosen = rows[good]
+    kept = [image for image, keep in zip(images, good, strict=True) if keep]
+    columns["complexity"][chosen] = complexity(kept, columns["median"][chosen], columns["rms"][chosen])
+
+
+def _rows(target: Target, windows: IntArray, statistics: dict[str, FloatArray]) -> Any:
+    """Build the rows of windows of one mosaic: ids, positions and statistics."""
+    from skysift.sky.wcs import healpix29, pixel_to_icrs
+
+    info, count = target.info, len(windows)
+    x0, y0, width, height = windows.T
+    ra, dec = pixel_to_icrs(info, x0 + (width - 1) / 2, y0 + (height - 1) / 2)
+    on_sky = np.isfinite(ra) & np.isfinite(dec)
+    columns: dict[str, Any] = {
+        "cutout_id": cutout_ids(target.fingerprint, info.hdu, info.plane, windows),
+        "mosaic": pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, np.int32)), pa.array([target.fingerprint])),
+        "hdu": np.full(count, info.hdu, np.int16),
+        "plane": np.full(count, info.plane, np.int32),
+        "ra": np.where(on_sky, ra, np.nan),
+        "dec": np.where(on_sky, dec, np.nan),
+        "healpix29": pa.array(healpix29(ra, dec), pa.int64(), mask=~on_sky),
+        **dict(zip(("x0", "y0", "width", "height"), windows.T.astype(np.int32), strict=True)),
+        **statistics,
+    }
+    return table_of(columns, count)

@@ -1,0 +1,127 @@
+"""How the stages of cutouts do their work."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from skysift.cutouts.catalogue import Catalogue, read_table
+from skysift.cutouts.measure import Counts, Target, Task, measure, plan_boxes, plan_grids, read_counts
+from skysift.cutouts.merge import merge
+from skysift.cutouts.pack import pack_rows, plan_pack, prepare_pack
+from skysift.cutouts.pixels import PixelSource
+from skysift.cutouts.schema import MOSAIC_SCHEMA
+from skysift.store.errors import RequestError
+
+if TYPE_CHECKING:
+    from skysift.cutouts.stages import Cutouts, Merge, Pack
+    from skysift.store.context import Context
+    from skysift.store.sources import SourceFile
+
+Windows = npt.NDArray[np.integer]
+
+
+def run_cutouts(stage: Cutouts, context: Context) -> dict[str, Any]:
+    """Make the catalogue of a `Cutouts` request; see there.
+
+    Raises
+    ------
+    RequestError
+        If a mosaic can't be cut up as asked, or no cutout is left.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        targets = [_target(stage, source, context) for source in context.sources("mosaics")]
+    context.keep_warnings(caught)
+    targets.sort(key=lambda target: (target.fingerprint, target.info.plane))
+    names = {target.fingerprint: target.info.path for target in targets}
+    counts: dict[str, Any] = {"mosaics": len(targets)}
+    if stage.sources is None:
+        tasks = list(_grid_tasks(stage, targets))
+    else:
+        from skysift.cutouts.boxes import source_boxes
+
+        boxes, found = source_boxes(stage, context.sources("sources")[0].path, targets, context)
+        counts |= found
+        tasks = list(plan_boxes(targets, boxes, min_valid=stage.min_valid, complexity=stage.complexity))
+    shards = context.sharded(measure, tasks, label="cutouts")
+    by_mosaic = read_counts([pq.read_schema(shard) for shard in shards])
+    counts |= _check(stage, by_mosaic, names, context)
+    catalogue = Catalogue(
+        pa.concat_tables([read_table(shard).replace_schema_metadata(None) for shard in shards]).unify_dictionaries(),
+        pa.Table.from_pylist([target.row() for target in targets], schema=MOSAIC_SCHEMA),
+    )
+    catalogue.write(context.folder)
+    return {"rows": len(catalogue), **counts}
+
+
+def _target(stage: Cutouts, source: SourceFile, context: Context) -> Target:
+    from skysift.sky.mosaic import inspect_mosaic
+
+    info = inspect_mosaic(source.path, hdu=stage.hdu, plane=stage.plane, positions=stage.positions, bunit=stage.bunit)
+    mask = mask_fingerprint = None
+    for owner, file in context.companions("mask"):
+        if owner == source.fingerprint:
+            mask, mask_fingerprint = inspect_mosaic(file.path, plane=0, positions="ignore"), file.fingerprint
+            if mask.shape != info.shape:
+                raise RequestError(
+                    f"{file.path} has {mask.shape[1]} x {mask.shape[0]} pixels, but its mosaic {source.path} has "
+                    f"{info.shape[1]} x {info.shape[0]}: give the mask of this mosaic."
+                )
+    return Target(info, source.fingerprint, stage.zero_is_nan, mask, mask_fingerprint)
+
+
+def _grid_tasks(stage: Cutouts, targets: Sequence[Target]) -> list[Task]:
+    from skysift.sky.windows import sliding_windows
+
+    windows = [
+        sliding_windows(t.info.shape, stage.window_size, stage.overlap, edge=stage.edge, name=t.info.path)
+        for t in targets
+    ]
+    return list(plan_grids(targets, windows, min_valid=stage.min_valid, complexity=stage.complexity))
+
+
+def _check(stage: Cutouts, by_mosaic: dict[str, Counts], names: dict[str, str], context: Context) -> dict[str, int]:
+    """Count what was dropped; complain of mosaics without data and of an empty catalogue."""
+    empty = [names[name] for name, count in by_mosaic.items() if count.windows and not count.with_data]
+    kept = sum(count.kept for count in by_mosaic.values())
+    windows = sum(count.windows for count in by_mosaic.values())
+    if empty and len(empty) == len(by_mosaic):
+        which = empty[0] if len(empty) == 1 else f"{empty[0]} and {len(empty) - 1} more"
+        raise RequestError(f"{which}: no finite pixel in any window; give mosaics with data, or another plane or HDU.")
+    if not kept:
+        raise RequestError(
+            f"None of the {windows} cutouts has a valid fraction of {stage.min_valid}: lower --min-valid."
+        )
+    for name in empty:
+        context.warn(f"{name} has no finite pixel in any window and gives no cutout.")
+    return {"windows": windows, "dropped_invalid": windows - kept, "empty_mosaics": len(empty)}
+
+
+def run_merge(stage: Merge, context: Context) -> dict[str, Any]:
+    """Make the catalogue of a `Merge` request; see there."""
+    ids = sorted(set(stage.catalogues))
+    merged, counts = merge([Catalogue.open(context.input(id_)) for id_ in ids], stage.min_separation)
+    merged.write(context.folder)
+    return {"catalogues": len(ids), "mosaics": merged.mosaics.num_rows, **counts}
+
+
+def run_pack(stage: Pack, context: Context) -> dict[str, Any]:
+    """Make the pack of a `Pack` request; see there."""
+    artifact = context.input(stage.cutouts)
+    catalogue = Catalogue.open(artifact)
+    if not len(catalogue):
+        raise RequestError(f"{artifact.kind} {artifact.id} has no rows to pack; choose another set.")
+    source = PixelSource.open(artifact, context.locate)
+    masks = catalogue.mosaics.column("mask").null_count < catalogue.mosaics.num_rows
+    prepare_pack(source, context.folder, masks)
+    context.sharded(pack_rows, list(plan_pack(source, context.folder, masks)), label="pack", suffix=".done")
+    catalogue.write(context.folder)
+    pixels = int((source.sizes[:, 0] * source.sizes[:, 1]).sum())
+    return {"rows": len(catalogue), "pixels": pixels, "masks": int(masks)}
