@@ -44,7 +44,8 @@ def simulate(
     from skysift.store.progress import Progress
 
     config = SurveyConfig.preset(preset, seed=seed, **_overrides(set_ or ()))
-    work(out, config, progress=Progress(quiet=quiet), overwrite=overwrite)
+    with Progress(quiet=quiet).bar(1, "simulate") as bar:
+        work(out, config, progress=bar.update, overwrite=overwrite)
     print(out)
     sys.stdout.flush()
 

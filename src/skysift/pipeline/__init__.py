@@ -10,6 +10,6 @@ __getattr__, __dir__, __all__ = attach(
         "demonstration": ["run_demo"],
         "planning": ["Step", "plan"],
         "execute": ["run_pipeline"],
-        "compose": ["evaluate_model"],
+        "compose": ["labelled_features"],
     },
 )

@@ -36,6 +36,12 @@ class Bar:
             self._third = None if left is None else now - self._start + left
         self._show(now)
 
+    def update(self, done: int, total: int, note: str = "") -> None:
+        """Take over the counts of a function that reports `(done, total, what)` itself."""
+        self.total = total
+        self.note(note)
+        self.advance(done - self.done)
+
     def note(self, text: str) -> None:
         """Set the text at the end of the line (loss, images/s ...)."""
         self._note = text
