@@ -1,0 +1,18 @@
+"""Figures of the report, one a file: arrays in, a matplotlib figure out."""
+
+from skysift._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "class_scores": ["draw_class_scores"],
+        "cluster_sizes": ["draw_cluster_sizes"],
+        "confusion": ["draw_confusion"],
+        "contact_sheet": ["draw_contact_sheet"],
+        "embedding_map": ["draw_embedding_map"],
+        "selection_histograms": ["draw_selection_histograms"],
+        "settings_sweep": ["draw_settings_sweep"],
+        "sky_map": ["draw_sky_map"],
+        "training_curves": ["draw_training_curves"],
+    },
+)
