@@ -194,3 +194,15 @@ def table_of(columns: dict[str, Any], rows: int) -> Any:
         else:
             arrays.append(values if isinstance(values, pa.Array) else pa.array(values, field.type))
     return pa.Table.from_arrays(arrays, schema=CATALOGUE_SCHEMA)
+
+
+def join_shards(paths: Sequence[Path]) -> Any:
+    """Read the shards of a catalogue table and put them one after another."""
+    return pa.concat_tables([read_table(path).replace_schema_metadata(None) for path in paths]).unify_dictionaries()
+
+
+def with_labels(table: Any, labels: Sequence[Sequence[str] | None]) -> Any:
+    """Return the catalogue table with these classes; None or an empty list where a cutout has none."""
+    field = CATALOGUE_SCHEMA.field("labels")
+    column = pa.array([list(entry) if entry else None for entry in labels], field.type)
+    return table.set_column(table.schema.get_field_index("labels"), field, column)

@@ -23,7 +23,7 @@ _WINDOWS_PER_SECOND = 6e4
 _COMPLEXITY_PIXELS_PER_SECOND = 1.2e7
 
 
-def estimate_cutouts(paths: Sequence[str], stage: Cutouts) -> dict[str, float]:
+def estimate_cutouts(paths: Sequence[str], stage: Cutouts, sources: Sequence[str] = ()) -> dict[str, float]:
     """Estimate rows, disk, memory and time of a request; no pixel is read.
 
     Parameters
@@ -32,6 +32,8 @@ def estimate_cutouts(paths: Sequence[str], stage: Cutouts) -> dict[str, float]:
         The mosaics.
     stage : Cutouts
         The request.
+    sources : sequence of str
+        The files of its list of sources.
 
     Returns
     -------
@@ -65,7 +67,7 @@ def estimate_cutouts(paths: Sequence[str], stage: Cutouts) -> dict[str, float]:
     if stage.sources is not None:
         from skysift.sky.sources import read_sources
 
-        rows = float(len(read_sources(stage.sources, stage.source_columns)))
+        rows = float(sum(read_sources(path, stage.source_columns or None).num_rows for path in sources))
         pixels = complexity_pixels = rows * float(max(stage.min_size, 64)) ** 2
         strip = float(STRIP_PIXELS) / 4
     seconds = 1 + pixels / _PIXELS_PER_SECOND + rows / _WINDOWS_PER_SECOND

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from skysift.sky.info import MosaicInfo
     from skysift.sky.mosaic import Mosaic
 
-__all__ = ["Counts", "Piece", "Target", "Task", "measure", "plan_boxes", "plan_grids", "read_counts"]
+__all__ = ["Counts", "Piece", "Target", "Task", "group_pieces", "measure", "plan_boxes", "plan_grids", "read_counts"]
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -51,6 +51,8 @@ class Target:
         Mask of the same shape.
     mask_fingerprint : str or None
         Of the mask's file.
+    stack : bool
+        Whether it is a stack of images, each a plane, with one row in the table of mosaics.
     """
 
     info: MosaicInfo
@@ -58,6 +60,7 @@ class Target:
     zero_is_nan: bool = False
     mask: MosaicInfo | None = None
     mask_fingerprint: str | None = None
+    stack: bool = False
 
     def row(self) -> dict[str, Any]:
         """Return its row in the table of mosaics."""
@@ -68,6 +71,7 @@ class Target:
             "ny": info.shape[0],
             "nx": info.shape[1],
             **{name: getattr(info, name) for name in names},
+            **({"plane": None} if self.stack else {}),
             "zero_is_nan": self.zero_is_nan,
             "mask": self.mask_fingerprint,
         }
@@ -87,6 +91,8 @@ class Piece:
         Side of the grid's windows [pixel].
     boxes : ndarray of int, shape (N, 4), or None
         x0, y0, width, height [pixel], in place of a grid.
+    planes : ndarray of int, shape (N,), or None
+        Image of the stack that each box belongs to.
     """
 
     target: int
@@ -94,6 +100,7 @@ class Piece:
     ys: IntArray
     size: int
     boxes: IntArray | None = None
+    planes: IntArray | None = None
 
     @property
     def windows(self) -> IntArray:
@@ -160,7 +167,7 @@ def plan_grids(
                 chosen = ys[start : start + rows]
                 pixels = (int(chosen[-1]) - int(chosen[0]) + size) * target.info.shape[1]
                 pieces.append((target, Piece(0, xs, chosen, size), pixels))
-    yield from _pack_tasks(pieces, min_valid, complexity)
+    yield from group_pieces(pieces, min_valid, complexity)
 
 
 def _rows_per_task(size: int, step: int, nx: int) -> int:
@@ -183,10 +190,10 @@ def plan_boxes(
         for part in np.split(unique, cuts):
             if len(part):
                 pieces.append((target, Piece(0, none, none, 0, part), int((part[:, 2] * part[:, 3]).sum())))
-    yield from _pack_tasks(pieces, min_valid, complexity)
+    yield from group_pieces(pieces, min_valid, complexity)
 
 
-def _pack_tasks(pieces: list[tuple[Target, Piece, int]], min_valid: float, complexity: bool) -> Iterator[Task]:
+def group_pieces(pieces: Iterable[tuple[Target, Piece, int]], min_valid: float, complexity: bool) -> Iterator[Task]:
     """Put small pieces together, so that thousands of small images don't make thousands of shards."""
     targets: list[Target] = []
     chosen: list[Piece] = []
@@ -197,7 +204,7 @@ def _pack_tasks(pieces: list[tuple[Target, Piece, int]], min_valid: float, compl
             targets, chosen, load = [], [], 0
         if not targets or targets[-1] is not target:
             targets.append(target)
-        chosen.append(Piece(len(targets) - 1, piece.xs, piece.ys, piece.size, piece.boxes))
+        chosen.append(replace(piece, target=len(targets) - 1))
         load += pixels
     if chosen:
         yield Task(tuple(targets), tuple(chosen), min_valid, complexity)
@@ -251,11 +258,12 @@ def _measure_piece(
     if piece.boxes is None:
         _measure_strip(task, piece, mosaic, mask, columns)
     else:
-        _measure_boxes(task, piece.boxes, mosaic, mask, columns)
-    kept = np.flatnonzero(columns["valid_fraction"] >= np.float32(task.min_valid))
-    return _rows(target, windows[kept], {name: values[kept] for name, values in columns.items()}), columns[
-        "valid_fraction"
-    ]
+        _measure_boxes(task, piece, piece.boxes, mosaic, mask, columns)
+    valid = columns["valid_fraction"]
+    kept = np.flatnonzero(valid >= np.float32(task.min_valid))
+    planes = None if piece.planes is None else piece.planes[kept]
+    statistics = {name: values[kept] for name, values in columns.items()}
+    return _rows(target, windows[kept], planes, statistics), valid
 
 
 def _measure_strip(
@@ -280,13 +288,13 @@ def _measure_strip(
 
 
 def _measure_boxes(
-    task: Task, boxes: IntArray, mosaic: Mosaic, mask: Mosaic | None, columns: dict[str, FloatArray]
+    task: Task, piece: Piece, boxes: IntArray, mosaic: Mosaic, mask: Mosaic | None, columns: dict[str, FloatArray]
 ) -> None:
     for size in np.unique(boxes[:, 2:], axis=0):
         of_size = np.flatnonzero((boxes[:, 2:] == size).all(axis=1))
         step = max(1, TASK_PIXELS // int(size[0] * size[1]))
         for rows in np.split(of_size, range(step, len(of_size), step)):
-            images = mosaic.read_many(boxes[rows])
+            images = mosaic.read_many(boxes[rows], planes=None if piece.planes is None else piece.planes[rows])
             masked = None if mask is None else np.nan_to_num(mask.read_many(boxes[rows])) != 0
             measure_images(images, masked).put_into(columns, rows)
             if task.complexity:
@@ -302,19 +310,20 @@ def _add_complexity(images: list[FloatArray], task: Task, columns: dict[str, Flo
     columns["complexity"][chosen] = complexity(kept, columns["median"][chosen], columns["rms"][chosen])
 
 
-def _rows(target: Target, windows: IntArray, statistics: dict[str, FloatArray]) -> Any:
+def _rows(target: Target, windows: IntArray, planes: IntArray | None, statistics: dict[str, FloatArray]) -> Any:
     """Build the rows of windows of one mosaic: ids, positions and statistics."""
     from skysift.sky.wcs import healpix29, pixel_to_icrs
 
     info, count = target.info, len(windows)
+    plane = np.full(count, info.plane, np.int64) if planes is None else planes
     x0, y0, width, height = windows.T
     ra, dec = pixel_to_icrs(info, x0 + (width - 1) / 2, y0 + (height - 1) / 2)
     on_sky = np.isfinite(ra) & np.isfinite(dec)
     columns: dict[str, Any] = {
-        "cutout_id": cutout_ids(target.fingerprint, info.hdu, info.plane, windows),
+        "cutout_id": cutout_ids(target.fingerprint, info.hdu, plane, windows),
         "mosaic": pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, np.int32)), pa.array([target.fingerprint])),
         "hdu": np.full(count, info.hdu, np.int16),
-        "plane": np.full(count, info.plane, np.int32),
+        "plane": plane.astype(np.int32),
         "ra": np.where(on_sky, ra, np.nan),
         "dec": np.where(on_sky, dec, np.nan),
         "healpix29": pa.array(healpix29(ra, dec), pa.int64(), mask=~on_sky),

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from skysift.cutouts.catalogue import Catalogue
-from skysift.cutouts.schema import CATALOGUE_SCHEMA
+from skysift.cutouts.catalogue import Catalogue, with_labels
 
 __all__ = ["drop_repeats", "merge", "thin_out"]
 
@@ -59,9 +57,7 @@ def drop_repeats(catalogue: Catalogue) -> Catalogue:
         owner = int(first[inverse[row]])
         gained[owner] = gained[owner] + [label for label in labels[row] if label not in gained[owner]]
     merged = [gained.get(int(row), labels[int(row)]) for row in order]
-    column = pa.array([label or None for label in merged], CATALOGUE_SCHEMA.field("labels").type)
-    index = kept.table.schema.get_field_index("labels")
-    return Catalogue(kept.table.set_column(index, CATALOGUE_SCHEMA.field("labels"), column), kept.mosaics)
+    return Catalogue(with_labels(kept.table, merged), kept.mosaics)
 
 
 def thin_out(catalogue: Catalogue, min_separation: float) -> IntArray:

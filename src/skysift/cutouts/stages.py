@@ -76,7 +76,7 @@ class Cutouts(Stage):
         """Count the windows from the headers alone."""
         from skysift.cutouts.estimate import estimate_cutouts
 
-        return estimate_cutouts(files["mosaics"], self)
+        return estimate_cutouts(files["mosaics"], self, files.get("sources", ()))
 
     def run(self, context: Context) -> dict[str, Any]:
         """Measure all windows on the engine and write the catalogue."""

@@ -19,7 +19,7 @@ BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 Scalar = TypeVar("Scalar", bound=np.generic)
 
-_TILE_PIXELS = 1 << 20
+_TILE_PIXELS = 5 << 18
 _MOST_PARTS = 4
 
 
@@ -87,9 +87,16 @@ def measure_grid(
 def _tiles(rows: int, cols: int, size: int, step: int) -> Iterator[tuple[slice, slice]]:
     """Cut a grid of windows into parts whose pixels stay in the processor's cache."""
     side = max(1, (int(_TILE_PIXELS**0.5) - size) // max(step, 1) + 1)
-    for row in range(0, rows, side):
-        for col in range(0, cols, side):
-            yield slice(row, min(row + side, rows)), slice(col, min(col + side, cols))
+    for row in _evenly(rows, side):
+        for col in _evenly(cols, side):
+            yield row, col
+
+
+def _evenly(count: int, most: int) -> Iterator[slice]:
+    """Cut `count` things into equal parts of at most `most`."""
+    parts = -(-count // most)
+    for part in range(parts):
+        yield slice(count * part // parts, count * (part + 1) // parts)
 
 
 def _measure_tile(

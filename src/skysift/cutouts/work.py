@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from skysift.cutouts.catalogue import Catalogue, read_table
+from skysift.cutouts.catalogue import Catalogue, join_shards, with_labels
 from skysift.cutouts.measure import Counts, Target, Task, measure, plan_boxes, plan_grids, read_counts
 from skysift.cutouts.merge import merge
 from skysift.cutouts.pack import pack_rows, plan_pack, prepare_pack
@@ -42,21 +42,26 @@ def run_cutouts(stage: Cutouts, context: Context) -> dict[str, Any]:
     targets.sort(key=lambda target: (target.fingerprint, target.info.plane))
     names = {target.fingerprint: target.info.path for target in targets}
     counts: dict[str, Any] = {"mosaics": len(targets)}
+    labels: dict[str, list[str]] = {}
     if stage.sources is None:
-        tasks = list(_grid_tasks(stage, targets))
+        tasks = _grid_tasks(stage, targets)
     else:
         from skysift.cutouts.boxes import source_boxes
 
-        boxes, found = source_boxes(stage, context.sources("sources")[0].path, targets, context)
-        counts |= found
-        tasks = list(plan_boxes(targets, boxes, min_valid=stage.min_valid, complexity=stage.complexity))
+        found = source_boxes(stage, context.sources("sources")[0].path, targets)
+        if found.off_map:
+            context.warn(f"{found.off_map} of {found.sources} sources lie in no mosaic and give no cutout.")
+        counts |= {"sources": found.sources, "off_map": found.off_map}
+        labels = found.labels
+        tasks = list(plan_boxes(targets, found.boxes, min_valid=stage.min_valid, complexity=stage.complexity))
     shards = context.sharded(measure, tasks, label="cutouts")
     by_mosaic = read_counts([pq.read_schema(shard) for shard in shards])
     counts |= _check(stage, by_mosaic, names, context)
-    catalogue = Catalogue(
-        pa.concat_tables([read_table(shard).replace_schema_metadata(None) for shard in shards]).unify_dictionaries(),
-        pa.Table.from_pylist([target.row() for target in targets], schema=MOSAIC_SCHEMA),
-    )
+    table = join_shards(shards)
+    if labels:
+        table = with_labels(table, [labels.get(id_) for id_ in table.column("cutout_id").to_pylist()])
+    rows = [target.row() for target in targets]
+    catalogue = Catalogue(table, pa.Table.from_pylist(rows, schema=MOSAIC_SCHEMA))
     catalogue.write(context.folder)
     return {"rows": len(catalogue), **counts}
 
