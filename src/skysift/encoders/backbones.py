@@ -52,7 +52,7 @@ def build_backbone(
         torch.manual_seed(seed)
         try:
             module: nn.Module = timm.create_model(name, pretrained=False, num_classes=0, in_chans=channels, **options)
-        except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+        except (TypeError, ValueError, AssertionError, RuntimeError, ArithmeticError) as error:
             raise RequestError(
                 f"timm can't build {name} for {channels} channels and {image_size or 'its own'} pixels: {error}."
             ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import sys
+import warnings
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -248,7 +249,8 @@ def _load_pickle(path: Path) -> Any:
             raise SkysiftError(f"{path}: the file is empty; fetch it anew.") from error
     stand_ins: list[Any] = [(_stand_in(name), name) for name in foreign]
     try:
-        with torch.serialization.safe_globals(stand_ins):
+        with torch.serialization.safe_globals(stand_ins), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected pickle protocol")  # it reads what it can, or raises
             return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, TypeError, AttributeError, KeyError) as error:
         text = (str(error).strip().splitlines() or [type(error).__name__])[0]

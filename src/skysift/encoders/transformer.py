@@ -75,7 +75,8 @@ def from_folder(folder: Path, name: str) -> tuple[nn.Module, Any]:
         If weights are missing, don't fit, or the model takes no images.
     """
     transformers = transformers_library()
-    with quiet(transformers):
+    with quiet(transformers), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # of a head that the checkpoint lacks and nothing reads: the digest shall not vary
         config = image_config(folder, name)
         try:
             module, info = transformers.AutoModel.from_pretrained(
