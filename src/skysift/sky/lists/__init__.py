@@ -1,0 +1,1 @@
+"""Source lists: reading the file formats, and telling the columns apart."""
