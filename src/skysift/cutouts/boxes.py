@@ -71,6 +71,9 @@ def source_boxes(stage: Cutouts, path: str, targets: Sequence[Target]) -> Source
     labels: dict[str, list[str]] = {}
     for target in targets:
         near = _near(points, target)
+        if near is not None and not len(near):
+            boxes.append(np.empty((0, 4), np.int64))
+            continue
         found = locate_sources(table if near is None else table.take(near), target.info)
         rows = found.rows if near is None else near[found.rows]
         seen[rows] = True

@@ -30,7 +30,7 @@ class PackTask:
     source : PixelSource
         Where the pixels come from.
     folder : str
-        Folder of the pack.
+        Where its files grow.
     begin, end : int
         Rows.
     first_pixel : int
@@ -56,15 +56,18 @@ def plan_pack(source: PixelSource, folder: Path, masks: bool) -> Iterator[PackTa
         yield PackTask(source, str(folder), begin, end, int(offsets[begin]), masks)
 
 
-def prepare_pack(source: PixelSource, folder: Path, masks: bool) -> None:
-    """Write the offsets, and the array files at full length; what is in them already stays."""
+def prepare_pack(source: PixelSource, folder: Path, masks: bool) -> list[Path]:
+    """Write the offsets, and the array files at full length; what is in them already stays. Return the files."""
     offsets = _offsets(source)
     np.save(folder / OFFSETS, offsets)
+    written = [folder / OFFSETS]
     for name, dtype in [(PIXELS, np.dtype("<f4"))] + ([(MASKS, np.dtype("u1"))] if masks else []):
-        header = _header(dtype, int(offsets[-1]))
-        with (folder / name).open("r+b" if (folder / name).exists() else "w+b") as stream:
+        header, path = _header(dtype, int(offsets[-1])), folder / name
+        with path.open("r+b" if path.exists() else "w+b") as stream:
             stream.write(header)
             stream.truncate(len(header) + int(offsets[-1]) * dtype.itemsize)
+        written.append(path)
+    return written
 
 
 def pack_rows(task: PackTask, done: Path) -> None:

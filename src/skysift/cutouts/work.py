@@ -125,8 +125,11 @@ def run_pack(stage: Pack, context: Context) -> dict[str, Any]:
         raise RequestError(f"{artifact.kind} {artifact.id} has no rows to pack; choose another set.")
     source = PixelSource.open(artifact, context.locate)
     masks = catalogue.mosaics.column("mask").null_count < catalogue.mosaics.num_rows
-    prepare_pack(source, context.folder, masks)
-    context.sharded(pack_rows, list(plan_pack(source, context.folder, masks)), label="pack", suffix=".done")
+    # In the scratch folder what a killed run has copied survives; it moves out as one file when all is there.
+    written = prepare_pack(source, context.scratch, masks)
+    context.sharded(pack_rows, list(plan_pack(source, context.scratch, masks)), label="pack", suffix=".done")
+    for path in written:
+        path.replace(context.folder / path.name)
     catalogue.write(context.folder)
     pixels = int((source.sizes[:, 0] * source.sizes[:, 1]).sum())
     return {"rows": len(catalogue), "pixels": pixels, "masks": int(masks)}
