@@ -53,7 +53,9 @@ def draw_embedding_map(
         others = np.ones(len(points), bool) if groups is None else ~np.isin(groups, coloured)
         if others.any():
             label = rest if groups is not None else "cutouts"
-            axes.scatter(points[others, 0], points[others, 1], s=size, color=FAINT, alpha=0.5, linewidths=0, label=label)
+            axes.scatter(
+                points[others, 0], points[others, 1], s=size, color=FAINT, alpha=0.5, linewidths=0, label=label
+            )
         for number, group in enumerate(sorted(coloured)):
             mine = points[groups == group]
             axes.scatter(

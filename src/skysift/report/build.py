@@ -1,0 +1,93 @@
+"""Put the page together."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from skysift.errors import SkysiftError
+from skysift.report.blocks import Section
+from skysift.report.family import Family
+from skysift.report.numbers import plain
+
+if TYPE_CHECKING:
+    from skysift.store.progress import Progress
+    from skysift.store.store import Store
+
+SECTIONS = (
+    "lineage",
+    "footprint",
+    "selection",
+    "clusters",
+    "training",
+    "embedding",
+    "evaluation",
+    "reproduce",
+    "versions",
+)
+
+
+def build_report(store: Store, artifact_id: str, out: Path, *, progress: Progress | None = None) -> Path:
+    """Write one self-contained HTML page about an artifact.
+
+    Parameters
+    ----------
+    store : Store
+        Where the artifact is.
+    artifact_id : str
+        Its id, a unique prefix of it, or its name.
+    out : Path
+        The file to write, or an existing folder to write `report-KIND-ID.html` into.
+    progress : Progress, optional
+        Where progress is shown.
+
+    Returns
+    -------
+    Path
+        The page. It needs no other file and no network.
+
+    Raises
+    ------
+    RequestError
+        If there is no such artifact.
+    SkysiftError
+        If the page can't be written.
+    """
+    family = Family(store, artifact_id)
+    out = Path(out)
+    if out.is_dir():
+        out = out / f"report-{family.focus.kind}-{family.focus.id[:12]}.html"
+    sections: list[Section] = []
+    names = SECTIONS if progress is None else progress.track(SECTIONS, total=len(SECTIONS), label="report")
+    for name in names:
+        section = importlib.import_module(f"skysift.report.sections.{name}").make(family)
+        if section is not None:
+            sections.append(section)
+    page = render(family, sections)
+    partial = out.with_name(f".{out.name}.partial")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(page, encoding="utf-8")
+        partial.replace(out)
+    except OSError as error:
+        raise SkysiftError(f"{out}: the report can't be written ({error.strerror}); choose another file.") from error
+    return out
+
+
+def render(family: Family, sections: list[Section]) -> str:
+    """Return the page as HTML; the template escapes every text."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("skysift.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    focus = family.focus
+    facts: dict[str, Any] = {name.replace("_", " "): plain(value) for name, value in focus.counts.items()}
+    return environment.get_template("report.html.j2").render(
+        kind=focus.kind, title=family.title(focus), id=focus.id, facts=facts, sections=sections
+    )

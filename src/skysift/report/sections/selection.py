@@ -1,0 +1,74 @@
+"""What was kept and what was dropped on the way."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skysift.report.blocks import Block, Section, Table
+from skysift.report.data import Tree, load_tree
+from skysift.report.family import Family
+from skysift.report.figures.selection_histograms import draw_selection_histograms
+from skysift.report.numbers import count, plain
+from skysift.report.sections.picture import picture
+
+COLUMNS = (
+    ("snr", "peak signal-to-noise ratio", True),
+    ("rms", "rms", True),
+    ("valid_fraction", "valid fraction", False),
+)
+MOST_LABELS = 30
+
+
+def make(family: Family) -> Section | None:
+    """List the counts of every stage; compare all cutouts with the selected ones."""
+    rows = []
+    for artifact in family.members.values():
+        counts = {name: value for name, value in artifact.counts.items() if name != "rows"}
+        text = "; ".join(f"{name.replace('_', ' ')} {plain(value)}" for name, value in counts.items())
+        rows.append([artifact.kind, family.title(artifact), plain(artifact.counts.get("rows")), text or "–"])
+    header = ["stage", "artifact", "rows", "also counted"]
+    blocks: list[Block] = [Table(header, rows, "Rows that each stage kept, and what it counted.", frozenset({2}))]
+    tree = load_tree(family)
+    if tree is not None and tree.kept is not None and tree.kept.any():
+        blocks += _distributions(tree, tree.kept)
+        labels = _labels(tree)
+        if labels is not None:
+            blocks.append(labels)
+    return Section("selection", "Kept and dropped", blocks)
+
+
+def _distributions(tree: Tree, kept: NDArray[np.bool_]) -> list[Block]:
+    units = {unit for unit in tree.catalogue.mosaics.column("bunit").to_pylist() if unit}
+    panels = {}
+    for name, label, logarithmic in COLUMNS:
+        values = np.asarray(tree.catalogue.column(name), dtype=np.float64)
+        if not (np.isfinite(values) & ((values > 0) | (not logarithmic))).any():
+            continue
+        unit = f" [{units.pop()}]" if name == "rms" and len(units) == 1 else ""
+        panels[label + unit] = (values, values[kept], logarithmic)
+    if not panels:
+        return []
+    caption = f"All {count(len(tree.catalogue))} cutouts against the {count(int(kept.sum()))} selected; outermost "
+    caption += "bins include what lies beyond."
+    return [picture(draw_selection_histograms(panels), caption, "histograms of cutout statistics before and after")]
+
+
+def _labels(tree: Tree) -> Table | None:
+    """Compare the shares of labels, where the catalogue has labels: a check, since curation does not use them."""
+    lists = tree.catalogue.labels
+    before = Counter(label for entry in lists for label in set(entry))
+    if not before or tree.kept is None:
+        return None
+    after = Counter(label for entry, kept in zip(lists, tree.kept, strict=True) if kept for label in set(entry))
+    n, m = len(lists), max(int(tree.kept.sum()), 1)
+    rows = [
+        [label, count(k), f"{100 * k / n:.2f}", count(after[label]), f"{100 * after[label] / m:.2f}",
+         f"{after[label] / m / (k / n):.2f}"]
+        for label, k in before.most_common(MOST_LABELS)
+    ]  # fmt: skip
+    header = ["label", "before", "share [%]", "after", "share [%]", "enrichment"]
+    caption = "Labels before and after sampling. The enrichment is the ratio of the shares: 1 = as a random sample."
+    return Table(header, rows, caption, frozenset(range(1, 6)))
