@@ -125,6 +125,24 @@ def test_a_stopped_pack_carries_on(
         assert resumed.path(name).read_bytes() == whole.path(name).read_bytes()
 
 
+def test_a_pack_killed_while_it_moves_out_is_made_again(
+    maps: list[str], store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = store.run(Cutouts(mosaics=tuple(maps), window_size=(64,)))
+    whole = PixelSource.open(store.run(Pack(cutouts=made.id))).read([0, 5])
+    other = Store(tmp_path / "other")
+    other.run(Cutouts(mosaics=tuple(maps), window_size=(64,)))
+
+    def dies(self: Catalogue, folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Catalogue, "write", dies)
+        with pytest.raises(SkysiftError, match="carries on"):
+            other.run(Pack(cutouts=made.id))
+    np.testing.assert_array_equal(PixelSource.open(other.run(Pack(cutouts=made.id))).read([0, 5]), whole)
+
+
 def checksum(job: tuple[PixelSource, list[int]]) -> float:
     source, rows = job
     return float(np.nansum(source.read(rows), dtype=np.float64)) + 0 * os.getpid()

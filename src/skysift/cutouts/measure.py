@@ -269,12 +269,14 @@ def _measure_piece(
 def _measure_strip(
     task: Task, piece: Piece, mosaic: Mosaic, mask: Mosaic | None, columns: dict[str, FloatArray]
 ) -> None:
+    from skysift.sky.masks import as_mask
+
     y0, y1 = int(piece.ys[0]), int(piece.ys[-1]) + piece.size
     x0, x1 = int(piece.xs[0]), int(piece.xs[-1]) + piece.size
     strip = mosaic.read(y0, y1, x0, x1)
     masked = None
     if mask is not None:
-        masked = np.nan_to_num(mask.read(y0, y1, x0, x1)) != 0
+        masked = as_mask(mask.read(y0, y1, x0, x1))
         mask.release()
     found = measure_grid(strip, piece.xs - x0, piece.ys - y0, piece.size, masked)
     found.put_into(columns, np.arange(len(found)))
@@ -290,12 +292,14 @@ def _measure_strip(
 def _measure_boxes(
     task: Task, piece: Piece, boxes: IntArray, mosaic: Mosaic, mask: Mosaic | None, columns: dict[str, FloatArray]
 ) -> None:
+    from skysift.sky.masks import as_mask
+
     for size in np.unique(boxes[:, 2:], axis=0):
         of_size = np.flatnonzero((boxes[:, 2:] == size).all(axis=1))
         step = max(1, TASK_PIXELS // int(size[0] * size[1]))
         for rows in np.split(of_size, range(step, len(of_size), step)):
             images = mosaic.read_many(boxes[rows], planes=None if piece.planes is None else piece.planes[rows])
-            masked = None if mask is None else np.nan_to_num(mask.read_many(boxes[rows])) != 0
+            masked = None if mask is None else as_mask(mask.read_many(boxes[rows]))
             measure_images(images, masked).put_into(columns, rows)
             if task.complexity:
                 _add_complexity(list(images), task, columns, rows)

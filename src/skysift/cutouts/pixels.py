@@ -241,12 +241,14 @@ class MosaicPixels(PixelSource):
             self._release(block.nbytes)
 
     def _read_masks(self, rows: IntArray) -> list[npt.NDArray[np.bool_]]:
+        from skysift.sky.masks import as_mask
+
         masks = [np.zeros(size, bool) for size in self.sizes[rows].tolist()]
         for number, places in self._by_mosaic_and_size(rows):
             if self.mosaics[number]["mask_path"]:
                 block = self._open(number, "mask_path").read_many(self.windows[rows[places]])
                 for place, mask in zip(places.tolist(), block, strict=True):
-                    masks[place] = np.nan_to_num(mask) != 0
+                    masks[place] = as_mask(mask)
         return masks
 
     def _planes(self, number: int, rows: IntArray) -> IntArray | None:

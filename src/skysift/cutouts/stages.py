@@ -68,9 +68,9 @@ class Cutouts(Stage):
         """Find the mask of each mosaic."""
         if self.mask is None:
             return {}
-        from skysift.sky.masks import find_mask
+        from skysift.cutouts.masks import find_masks
 
-        return {"mask": [(path, find_mask(path, self.mask)) for path in files["mosaics"]]}
+        return {"mask": find_masks(files["mosaics"], self.mask)}
 
     def estimate(self, rows_in: int, files: Mapping[str, Sequence[str]]) -> dict[str, float]:  # noqa: ARG002
         """Count the windows from the headers alone."""

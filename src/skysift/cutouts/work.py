@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from skysift.cutouts.catalogue import Catalogue, join_shards, with_labels
 from skysift.cutouts.measure import Counts, Target, Task, measure, plan_boxes, plan_grids, read_counts
 from skysift.cutouts.merge import merge
 from skysift.cutouts.pack import pack_rows, plan_pack, prepare_pack
-from skysift.cutouts.pixels import PixelSource
+from skysift.cutouts.pixels import PIXELS, PixelSource
 from skysift.cutouts.schema import MOSAIC_SCHEMA
 from skysift.store.errors import RequestError
 
@@ -37,7 +38,9 @@ def run_cutouts(stage: Cutouts, context: Context) -> dict[str, Any]:
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        targets = [_target(stage, source, context) for source in context.sources("mosaics")]
+        masks = {file.fingerprint for _, file in context.companions("mask")}
+        mosaics = [source for source in context.sources("mosaics") if source.fingerprint not in masks]
+        targets = [_target(stage, source, context) for source in mosaics]
     context.keep_warnings(caught)
     targets.sort(key=lambda target: (target.fingerprint, target.info.plane))
     names = {target.fingerprint: target.info.path for target in targets}
@@ -67,18 +70,15 @@ def run_cutouts(stage: Cutouts, context: Context) -> dict[str, Any]:
 
 
 def _target(stage: Cutouts, source: SourceFile, context: Context) -> Target:
+    from skysift.sky.masks import open_mask
     from skysift.sky.mosaic import inspect_mosaic
 
     info = inspect_mosaic(source.path, hdu=stage.hdu, plane=stage.plane, positions=stage.positions, bunit=stage.bunit)
     mask = mask_fingerprint = None
     for owner, file in context.companions("mask"):
         if owner == source.fingerprint:
-            mask, mask_fingerprint = inspect_mosaic(file.path, plane=0, positions="ignore"), file.fingerprint
-            if mask.shape != info.shape:
-                raise RequestError(
-                    f"{file.path} has {mask.shape[1]} x {mask.shape[0]} pixels, but its mosaic {source.path} has "
-                    f"{info.shape[1]} x {info.shape[0]}: give the mask of this mosaic."
-                )
+            with open_mask(file.path, info) as opened:
+                mask, mask_fingerprint = opened.info, file.fingerprint
     return Target(info, source.fingerprint, stage.zero_is_nan, mask, mask_fingerprint)
 
 
@@ -125,7 +125,10 @@ def run_pack(stage: Pack, context: Context) -> dict[str, Any]:
         raise RequestError(f"{artifact.kind} {artifact.id} has no rows to pack; choose another set.")
     source = PixelSource.open(artifact, context.locate)
     masks = catalogue.mosaics.column("mask").null_count < catalogue.mosaics.num_rows
-    # In the scratch folder what a killed run has copied survives; it moves out as one file when all is there.
+    # In the scratch folder what a killed run has copied survives; it moves out as one file when all is there. A run
+    # killed right then has lost it, and begins anew.
+    if not (context.scratch / PIXELS).exists():
+        shutil.rmtree(context.scratch / "pack", ignore_errors=True)
     written = prepare_pack(source, context.scratch, masks)
     context.sharded(pack_rows, list(plan_pack(source, context.scratch, masks)), label="pack", suffix=".done")
     for path in written:
