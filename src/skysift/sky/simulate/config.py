@@ -67,13 +67,19 @@ class SurveyConfig(BaseModel):
     bpa: float = Field(25.0, ge=-180, le=180, description="Position angle of the beam, north through east [deg].")
 
     rms: float = Field(4e-5, gt=0, description="Noise where the mosaic is deepest, one standard deviation [Jy/beam].")
-    noise: Literal["smoothed", "natural"] = Field(
+    noise: Literal["smoothed", "natural", "snapshots"] = Field(
         "smoothed",
-        description="Correlation of the noise: the autocorrelation of the beam (white noise smoothed with it), or the "
-        "beam itself (visibility noise under natural weighting).",
+        description="Correlation of the noise: the autocorrelation of the beam (white noise smoothed with it), the "
+        "beam itself (visibility noise, naturally weighted), or the dirty beam of some snapshots of a Y-shaped array.",
     )
-    snapshot: float = Field(
-        0.0, ge=0, le=0.9, description="Share of the noise power on the six arms of a Y-shaped array's snapshot."
+    snapshots: int = Field(
+        2,
+        ge=1,
+        le=64,
+        description="Snapshots of a Y-shaped array that sample the sky, for noise and gain errors.",
+    )
+    gain_error: float = Field(
+        0.0, ge=0, le=0.5, description="Error of an antenna's complex gain, one standard deviation [fraction]; 0: none."
     )
     pointings: int = Field(4, ge=1, le=20, description="Pointings along each side of a mosaic.")
     primary_beam: float | None = Field(

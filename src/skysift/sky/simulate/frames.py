@@ -16,12 +16,13 @@ from skysift.sky.simulate.labels import RIGGI_LABELS, label_windows
 from skysift.sky.simulate.mosaic import (
     Canvas,
     finish_truth,
+    observe,
     place_artefacts,
     place_compacts,
     place_extended,
     survey_beam,
 )
-from skysift.sky.simulate.noise import Float32, noise_field
+from skysift.sky.simulate.noise import Float32
 from skysift.sky.simulate.render import peak_brightness
 from skysift.sky.simulate.sources import Compacts, Extended, draw_compacts, flux_for_peak, make_cloud
 
@@ -89,14 +90,33 @@ def render_frame(
     rows += place_compacts(canvas, every, beam, len(rows))
     rows = [row for row in rows if np.isfinite(row["rms"])]
     _, extra = place_artefacts(canvas, rows, config, beam, rng)
-    image = canvas.image
-    noise = noise_field(rng, (side, side), beam, natural=config.noise == "natural", snapshot=config.snapshot)
-    image += noise * noise_map
+    image = observe(canvas, config, beam, rng)
     if offset is not None:
         image += offset
     truth = finish_truth(rows + extra, canvas, config, "", mosaic_header(config, 0, float(side)))
     labels = label_windows(truth, [(0, 0, side, side)], beam_area=beam.area)[0]
     return Frame(image, labels, [row["class"] for row in rows if row["peak_flux"] >= 5 * row["rms"]])
+
+
+def galaxy_frame(config: SurveyConfig, rng: np.random.Generator, kind: str, *, flux: float, size: float) -> Frame:
+    """Render a frame about one resolved source.
+
+    Parameters
+    ----------
+    config : SurveyConfig
+        Beam, noise, counts and artefacts.
+    rng : numpy.random.Generator
+        Source of everything random.
+    kind : str
+        Class of the source, one of `MAKERS`.
+    flux : float
+        Its integrated flux density [Jy].
+    size : float
+        Its largest angular size [pixel].
+    """
+    middle = (config.frame_size - 1) / 2
+    cloud = make_cloud(kind, rng, size, survey_beam(config))
+    return render_frame(config, rng, [Extended(kind, middle, middle, flux, cloud)])
 
 
 def draw_field(

@@ -33,8 +33,8 @@ def fr2(rng: np.random.Generator, size: float, beam: float) -> Cloud:
     asymmetry = float(np.clip(rng.normal(0, 0.12), -0.35, 0.35))
     share = 1 / (1 + np.exp(rng.normal(0, 0.55)))
     reach = rng.uniform(0.45, 1.05)  # of the backflow, as a fraction of the arm
-    fatness = rng.uniform(0.09, 0.26)
-    hot = float(np.exp(rng.normal(np.log(0.28), 0.6)))
+    fatness = rng.uniform(0.14, 0.4)
+    hot = float(np.exp(rng.normal(np.log(0.2), 0.7)))
     parts: list[tuple[Cloud, float]] = []
     tips: list[tuple[float, float]] = []
     for side, flux in ((1.0, share), (-1.0, 1 - share)):
@@ -101,22 +101,22 @@ def _hot_spots(rng: np.random.Generator, tip: tuple[float, float], bend: float, 
 def fr1(rng: np.random.Generator, size: float, beam: float) -> Cloud:
     """Draw an edge-darkened source: a core, two flaring jets that bend and fade into plumes; parameters as `fr2`."""
     blur = max(0.02 * size, 0.15 * beam)
-    curve = rng.normal(0, 0.35)
+    curve = rng.normal(0, 0.5)
     mirror = 1.0 if rng.random() < 0.6 else -1.0  # S- or C-shaped
     asymmetry = float(np.clip(rng.normal(0, 0.12), -0.4, 0.4))
     share = 1 / (1 + np.exp(rng.normal(0, 0.35)))
     fade = rng.uniform(0.18, 0.55)
-    opening = np.deg2rad(rng.uniform(4, 13))
-    plume = rng.uniform(0, 0.35)
+    opening = np.deg2rad(rng.uniform(7, 20))
+    plume = rng.uniform(0, 0.5)
     parts: list[tuple[Cloud, float]] = []
     for side, flux in ((1.0, share), (-1.0, 1 - share)):
         arm = size / 2 * (1 + side * asymmetry)
-        wiggle = 0.22 * smooth_random(rng, 400, 160)
+        wiggle = rng.uniform(0.1, 0.5) * smooth_random(rng, 400, 160)
         start = rng.normal(0, 0.05) + (0.0 if side > 0 else np.pi)
         turn = curve * (1.0 if side > 0 else mirror)
         flow = _plume(rng, arm, start, turn, wiggle, fade, opening, plume, blur, beam)
         parts.append((textured(rng, flow, rng.uniform(0.1, 0.45), max(arm * 0.4, 4.0)), flux))
-    core = float(np.exp(rng.normal(np.log(0.1), 0.9)))
+    core = float(np.exp(rng.normal(np.log(0.08), 0.9)))
     parts.append((knots_only([(0.0, 0.0, 1.0, 0.15 * beam)]), min(core, 1.2)))
     return join(parts, blur)
 
@@ -135,7 +135,7 @@ def _plume(
 ) -> Cloud:
     """Draw one flaring, fading jet."""
     t0 = (np.arange(wiggle.size) + 0.5) / wiggle.size
-    base = 0.12 * beam
+    base = 0.25 * beam
 
     def heading(t: Float64) -> Float64:
         return start + turn * t**1.5 + np.interp(t, t0, wiggle) * np.clip(2 * t, 0, 1)
@@ -162,7 +162,7 @@ def wide_angle_tail(rng: np.random.Generator, size: float, beam: float) -> Cloud
         sharpness=rng.uniform(0.05, 0.18),
         flare=rng.uniform(0.4, 2.0),
         fade=rng.uniform(0.35, 0.9),
-        opening=np.deg2rad(rng.uniform(5, 12)),
+        opening=np.deg2rad(rng.uniform(6, 15)),
         core=float(np.exp(rng.normal(np.log(0.06), 0.8))),
     )
 
@@ -179,7 +179,7 @@ def narrow_angle_tail(rng: np.random.Generator, size: float, beam: float) -> Clo
         sharpness=rng.uniform(0.02, 0.06),
         flare=rng.uniform(0.3, 1.5),
         fade=rng.uniform(0.22, 0.6),
-        opening=np.deg2rad(rng.uniform(2, 6)),
+        opening=np.deg2rad(rng.uniform(3, 9)),
         core=float(np.exp(rng.normal(np.log(0.15), 0.7))),
     )
 

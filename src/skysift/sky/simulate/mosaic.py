@@ -14,14 +14,17 @@ from skysift.sky.simulate.beam import Beam, Float64
 from skysift.sky.simulate.config import SurveyConfig
 from skysift.sky.simulate.coverage import coverage
 from skysift.sky.simulate.header import celestial, mosaic_header
+from skysift.sky.simulate.interferometer import residual, snapshots
 from skysift.sky.simulate.measure import count_components, count_peaks
-from skysift.sky.simulate.noise import Float32, noise_field
+from skysift.sky.simulate.noise import Float32, noise_field, padded
 from skysift.sky.simulate.render import Stamp, clip, compact_stamps, paint_cloud, peak_brightness
 from skysift.sky.simulate.sources import Compacts, Extended, draw_population, draw_rare
 from skysift.sky.simulate.truth import truth_table
 
 THRESHOLD = 3.0  # local rms above which a pixel belongs to a source
 PROMINENCE = 2.0  # local rms by which a peak rises above its saddle
+
+SELF_CALIBRATED = 1000.0  # peak over noise from which on a field calibrates itself and gain errors fall
 
 Int32 = npt.NDArray[np.int32]
 
@@ -119,15 +122,27 @@ def simulate_mosaic(config: SurveyConfig, index: int) -> SimulatedMosaic:
     rows = place_extended(canvas, resolved, beam)
     rows += place_compacts(canvas, compacts, beam, len(resolved))
     artefacts, extra = place_artefacts(canvas, rows, config, beam, random["artefacts"])
-    image = canvas.image
+    image = observe(canvas, config, beam, random["noise"])
     image += depth.offset
-    noise = noise_field(
-        random["noise"], depth.rms.shape, beam, natural=config.noise == "natural", snapshot=config.snapshot
-    )
-    image += noise * depth.rms
     header = mosaic_header(config, index, depth.primary_beam)
     truth = finish_truth(rows + extra, canvas, config, f"mosaic_{index:02d}.fits", header)
     return SimulatedMosaic(image, depth.rms, truth, canvas.mask, header, artefacts)
+
+
+def observe(canvas: Canvas, config: SurveyConfig, beam: Beam, rng: np.random.Generator) -> Float32:
+    """Add what the instrument adds: residual sidelobes of all sources, and noise. Changes and returns the image."""
+    image, shape = canvas.image, padded(canvas.rms.shape, beam)
+    power = None
+    if config.noise == "snapshots" or config.gain_error > 0:
+        sampling = snapshots(rng, config.snapshots, beam)
+        if config.noise == "snapshots":
+            power = sampling.power(shape, beam)
+        if config.gain_error > 0:
+            contrast = float(image.max()) / config.rms
+            level = config.gain_error / np.sqrt(1 + contrast / SELF_CALIBRATED)
+            image += residual(image, sampling.errors(rng, shape, level), beam, shape)
+    image += canvas.rms * noise_field(rng, canvas.rms.shape, beam, natural=config.noise == "natural", power=power)
+    return image
 
 
 def place_extended(canvas: Canvas, sources: list[Extended], beam: Beam) -> list[dict[str, Any]]:
