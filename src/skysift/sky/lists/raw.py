@@ -140,7 +140,7 @@ def _read_ecsv(stream: BinaryIO, path: str) -> RawTable:  # noqa: ARG001 - one s
     from astropy.table import Table
 
     out = RawTable()
-    table = Table.read(io.TextIOWrapper(stream, encoding="utf-8"), format="ascii.ecsv")
+    table = Table.read(stream.read().decode("utf-8").splitlines(), format="ascii.ecsv")
     for name in table.colnames:
         out.columns[name] = _plain(np.ma.asarray(table[name]))
         if table[name].unit is not None:
