@@ -37,9 +37,8 @@ def main(write: bool = False, quick: bool = False) -> dict[str, float]:
     size, batch, steps, repeats = (64, 16, 2, 2) if quick else (128, 32, 4, 5)
     ratios: dict[str, float] = {}
     print(f"ResNet18, {size} px, batch {batch}, {torch.get_num_threads()} threads")
-    print(
-        f"{'method':<8} {'bare step':>10} {'loop':>10} {'ratio':>7} {'augmentation':>13} {'epoch end':>10}   target {TARGET}"
-    )
+    print(f"target of the ratio: {TARGET}")
+    print(f"{'method':<8} {'bare step':>10} {'loop':>10} {'ratio':>7} {'augmentation':>13} {'epoch end':>10}")
     for method in ("simclr", "byol"):
         with tempfile.TemporaryDirectory() as folder:
             found = measure(Path(folder), method, size=size, batch=batch, steps=steps, repeats=repeats)

@@ -11,8 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from skysift.errors import RequestError
-from skysift.ssl import pack as packing
+from skysift.errors import RequestError, Stopped
 from skysift.ssl.feed import Feed
 from skysift.ssl.pack import Pack, prepare_pack
 
@@ -28,29 +27,29 @@ class Noise:
         return images.astype(np.float32)
 
 
-def prepare(raw: np.ndarray) -> tuple[Tensor, Tensor]:
+def prepare(raw: np.ndarray, rows: np.ndarray) -> tuple[Tensor, Tensor]:
     images = torch.from_numpy(raw)[:, None]
     return torch.nan_to_num(images).repeat(1, 2, 1, 1), ~images.isnan()
 
 
-def overflow(raw: np.ndarray) -> tuple[Tensor, Tensor]:
-    images, valid = prepare(raw)
+def overflow(raw: np.ndarray, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+    images, valid = prepare(raw, rows)
     return images * 1e6, valid
 
 
-def context(folder: Path, die_after: int | None = None) -> Any:
-    """Write shards one by one; `die_after` ends the work early, as a kill does."""
+def context(folder: Path, die_after: int | None = None, stop_after: int | None = None) -> Any:
+    """Work through the chunks one by one; `die_after` ends the work early, as a kill does, `stop_after` as SIGTERM."""
+    worked: list[Any] = []
 
-    def sharded(fn: Any, tasks: Any, *, label: str, suffix: str) -> list[Path]:
-        paths = [folder / f"{label}-{number}{suffix}" for number in range(len(tasks))]
-        for number, (task, path) in enumerate(zip(tasks, paths, strict=True)):
+    def map_(fn: Any, items: Any, *, label: str, done: int) -> Any:
+        for number, item in enumerate(items):
             if number == die_after:
                 raise KeyboardInterrupt
-            if not path.exists():
-                fn(task, path)
-        return paths
+            worked.append(item)
+            yield fn(item)
 
-    return SimpleNamespace(scratch=folder, sharded=sharded)
+    engine = SimpleNamespace(map=map_)
+    return SimpleNamespace(scratch=folder, engine=engine, should_stop=lambda: len(worked) == stop_after, worked=worked)
 
 
 def made(folder: Path, **options: Any) -> Pack:
@@ -68,26 +67,18 @@ def test_pixels_are_float16_of_the_preprocessed_ones(tmp_path: Path) -> None:
     assert valid[..., 1:].all()
 
 
-def test_a_killed_preparation_carries_on_to_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("how", "error"), [("die_after", KeyboardInterrupt), ("stop_after", Stopped)])
+def test_an_ended_preparation_carries_on_to_the_same_bytes(tmp_path: Path, how: str, error: type[Exception]) -> None:
     for name in ("whole", "part"):
         (tmp_path / name).mkdir()
     whole = made(tmp_path / "whole")
-    with pytest.raises(KeyboardInterrupt):
-        made(tmp_path / "part", die_after=2)
-    calls: list[Any] = []
-    monkeypatch.setattr(packing, "_prepare_chunk", spy(packing._prepare_chunk, calls))
-    part = made(tmp_path / "part")
-    assert [call[3] for call in calls] == [(128, 150)]
+    with pytest.raises(error):
+        made(tmp_path / "part", **{how: 2})
+    again = context(tmp_path / "part")
+    part = prepare_pack(again, Noise(), COUNT, prepare, channels=2, size=SIZE)
+    assert again.worked == [(128, 150)]
     for name in ("images.npy", "valid.npy"):
         assert (part.folder / name).read_bytes() == (whole.folder / name).read_bytes()
-
-
-def spy(real: Any, calls: list[Any]) -> Any:
-    def call(*args: Any) -> None:
-        calls.append(args)
-        real(*args)
-
-    return call
 
 
 def test_values_beyond_float16_are_a_wrong_request(tmp_path: Path) -> None:

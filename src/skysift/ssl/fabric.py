@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -13,6 +14,8 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from skysift.errors import RequestError
 
+PATIENCE = timedelta(hours=24)
+"""How long processes wait for each other; rank 0 preprocesses alone before the others have anything to do."""
 KINDS = ("auto", "cpu", "cuda", "mps")
 
 
@@ -44,7 +47,7 @@ def make_fabric(device: str, precision: str) -> Fabric:
                 accelerator=kind,
                 devices=on_each,
                 num_nodes=processes // on_each,
-                strategy=DDPStrategy(process_group_backend="nccl" if kind == "cuda" else "gloo"),
+                strategy=DDPStrategy(process_group_backend="nccl" if kind == "cuda" else "gloo", timeout=PATIENCE),
                 precision=precision,
                 plugins=TorchElasticEnvironment(),
             )

@@ -7,7 +7,6 @@ memory of float32. Augmentation and network compute in float32.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from skysift.errors import RequestError
+from skysift.errors import RequestError, Stopped
 
 if TYPE_CHECKING:
     from skysift.store.context import Context
@@ -35,8 +34,8 @@ class Pixels(Protocol):
         """Return the images of these rows."""
 
 
-Prepare = Callable[[Any], tuple[Any, Any]]
-"""Raw images -> float32 tensor (B, C, S, S) and its mask of valid pixels (B, 1, S, S)."""
+Prepare = Callable[[Any, NDArray[np.int64]], tuple[Any, Any]]
+"""Raw images and their rows -> float32 tensor (B, C, S, S) and its mask of valid pixels (B, 1, S, S)."""
 
 
 @dataclass(frozen=True)
@@ -89,14 +88,30 @@ def prepare_pack(context: Context, pixels: Pixels, count: int, prepare: Prepare,
     Returns
     -------
     Pack
+
+    Raises
+    ------
+    RequestError
+        If a value is infinite or beyond float16.
+    Stopped
+        On a clean stop.
     """
     pack = Pack(context.scratch / "pack")
     pack.folder.mkdir(exist_ok=True)
     _allocate(pack.folder / IMAGES, (count, channels, size, size), np.dtype(np.float16))
     _allocate(pack.folder / VALID, (count, 1, size, size), np.dtype(np.bool_))
     chunks = [(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
-    context.sharded(partial(_prepare_chunk, pack, pixels, prepare), chunks, label="preprocess", suffix=".json")
+    missing = [chunk for chunk in chunks if not _marker(pack.folder, chunk).exists()]
+    work = partial(_prepare_chunk, pack, pixels, prepare)
+    for _ in context.engine.map(work, missing, label="preprocess", done=len(chunks) - len(missing)):
+        if context.should_stop():
+            raise Stopped("while preprocessing the cutouts; the same command carries on from there")
     return pack
+
+
+def _marker(folder: Path, chunk: tuple[int, int]) -> Path:
+    """Return the file that says that a chunk is finished."""
+    return folder / f"{chunk[0]:09d}-{chunk[1]:09d}.done"
 
 
 def _allocate(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
@@ -107,10 +122,11 @@ def _allocate(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         partial_path.replace(path)
 
 
-def _prepare_chunk(pack: Pack, pixels: Pixels, prepare: Prepare, chunk: tuple[int, int], done: Path) -> None:
+def _prepare_chunk(pack: Pack, pixels: Pixels, prepare: Prepare, chunk: tuple[int, int]) -> None:
     """Write the rows of one chunk in place, then the file that says so."""
     start, stop = chunk
-    images, valid = prepare(pixels.read(np.arange(start, stop)))
+    rows = np.arange(start, stop)
+    images, valid = prepare(pixels.read(rows), rows)
     pixels_out = images.numpy()
     if not np.isfinite(pixels_out).all() or float(np.abs(pixels_out).max()) > FLOAT16_MAX:
         raise RequestError(
@@ -119,7 +135,7 @@ def _prepare_chunk(pack: Pack, pixels: Pixels, prepare: Prepare, chunk: tuple[in
         )
     _write_rows(pack.folder / IMAGES, start, pixels_out.astype(np.float16))
     _write_rows(pack.folder / VALID, start, valid.numpy() > 0)
-    done.write_text(json.dumps({"rows": stop - start}))
+    _marker(pack.folder, chunk).touch()
 
 
 def _write_rows(path: Path, start: int, rows: NDArray[Any]) -> None:

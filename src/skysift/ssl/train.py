@@ -10,7 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -22,11 +24,12 @@ from skysift.ssl.checkpoint import Checkpoints
 from skysift.ssl.fabric import make_fabric
 from skysift.ssl.feed import Feed
 from skysift.ssl.journal import Journal, write_history
-from skysift.ssl.loop import Recipe, Run
+from skysift.ssl.loop import Augmenter, Recipe, Run
 from skysift.ssl.network import Network
 from skysift.ssl.pack import Pack, prepare_pack
-from skysift.ssl.plan import steps_per_epoch
+from skysift.ssl.plan import augment_seeds, steps_per_epoch
 from skysift.ssl.schedules import make_optimizer
+from skysift.store.progress import Progress
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from skysift.store.context import Context
 
 LEAST_CUTOUTS = 8
+PREPROCESS_VIEW = 0xFF
 
 
 @dataclass(frozen=True)
@@ -71,26 +75,58 @@ def train(stage: Train, context: Context) -> dict[str, Any]:
     Stopped
         On a clean stop.
     """
-    spec = Preprocess.preset(stage.preprocess, size=stage.image_size, channels=stage.channels)
-    Augment.preset(stage.augment)
     fabric = make_fabric(context.device, stage.precision)
     with _threads(stage.threads):
-        encoder = new_encoder(stage, spec)
+        encoder = new_encoder(stage)
+        Augment.preset(stage.augment)
         pixels = PixelSource.open(context.input(stage.cutouts), locate=context.locate)
-        count = len(pixels)
-        batch_size = _batch_size(stage, count, context)
-        prepare = partial(preprocess, spec=spec, return_mask=True)
-        pack = prepare_pack(context, pixels, count, prepare, channels=stage.channels, size=stage.image_size)
+        batch_size = _batch_size(stage, len(pixels), fabric.world_size, context)
+        prepare = partial(prepare_images, spec=encoder.preprocess, seed=stage.seed)
+        pack = prepare_pack(context, pixels, len(pixels), prepare, channels=stage.channels, size=stage.image_size)
         job = Job(stage, pack, context.scratch / "checkpoints", batch_size)
+        if fabric.world_size > 1:
+            fabric.launch()
+            fabric.broadcast(job)
         run = open_run(job, fabric, encoder, context.should_stop)
         _fit(run, context)
         return _publish(job, run, encoder, context)
 
 
-def new_encoder(stage: Train, spec: Preprocess) -> Encoder:
+def follow(device: str = "auto", precision: str = "32-true") -> None:
+    """Train in a process of rank 1 or more: learn from rank 0 what to do, and help until it is done.
+
+    Parameters
+    ----------
+    device, precision : str
+        As rank 0 was given them.
+    """
+    fabric = make_fabric(device, precision)
+    fabric.launch()
+    job: Job = fabric.broadcast(None)
+    with _threads(job.stage.threads), Progress(quiet=True).bar(1, "train") as bar:
+        run = open_run(job, fabric, new_encoder(job.stage))
+        run.fit(Journal(bar, None))
+
+
+def new_encoder(stage: Train) -> Encoder:
     """Return the encoder to be trained, its weights random."""
+    spec = Preprocess.preset(stage.preprocess, size=stage.image_size, channels=stage.channels)
     backbone = build_backbone(stage.backbone, channels=stage.channels, seed=stage.seed, image_size=stage.image_size)
     return Encoder.of_backbone(backbone, stage.backbone, spec)
+
+
+def prepare_images(images: Any, rows: NDArray[np.int64], *, spec: Preprocess, seed: int) -> tuple[Tensor, Tensor]:
+    """Preprocess cutouts as far as they can be augmented: in [0, 1], before means are taken off.
+
+    Returns
+    -------
+    tuple of Tensor
+        Images (B, C, S, S), float32, and masks of valid pixels (B, 1, S, S), bool. Where the preset chooses at
+        random, a cutout's choice depends on its row and the seed.
+    """
+    choices = torch.from_numpy(augment_seeds(rows, seed=seed, epoch=0, view=PREPROCESS_VIEW))
+    plain = spec.model_copy(update={"mean": None, "std": None})
+    return preprocess(images, plain, seeds=choices, return_mask=True)
 
 
 def open_run(job: Job, fabric: Fabric, encoder: Encoder, should_stop: Callable[[], bool] = lambda: False) -> Run:
@@ -121,7 +157,7 @@ def open_run(job: Job, fabric: Fabric, encoder: Encoder, should_stop: Callable[[
         network,
         optimizer,
         feed=Feed(job.pack, fabric.device),
-        augment=_augmenter(stage.augment),
+        augment=_augmenter(stage.augment, encoder.preprocess),
         recipe=recipe,
         checkpoints=Checkpoints(job.checkpoints),
         should_stop=should_stop,
@@ -175,23 +211,35 @@ def _publish(job: Job, run: Run, encoder: Encoder, context: Context) -> dict[str
     return counts
 
 
-def _batch_size(stage: Train, count: int, context: Context) -> int:
+def _batch_size(stage: Train, count: int, processes: int, context: Context) -> int:
     """Return the batch size: the request's, or all cutouts where there are fewer."""
     least = max(LEAST_CUTOUTS, stage.method.min_batch)
     if count < least:
         raise RequestError(
             f"training needs at least {least} cutouts and {stage.cutouts[:12]} holds {count}; add mosaics"
         )
-    if count < stage.batch_size:
-        context.warn(f"only {count} cutouts: the batch size is {count} instead of {stage.batch_size}")
-    return min(stage.batch_size, count)
+    if stage.batch_size % processes:
+        raise RequestError(
+            f"--batch-size {stage.batch_size} can't be shared by {processes} processes; choose a multiple of that"
+        )
+    if count >= stage.batch_size:
+        return stage.batch_size
+    size = count - count % processes
+    context.warn(f"only {count} cutouts: the batch size is {size} instead of {stage.batch_size}")
+    return size
 
 
-def _augmenter(preset: str) -> Any:
+def _augmenter(preset: str, preprocessing: Preprocess) -> Augmenter:
+    """Return what makes a view: the augmentation in [0, 1], then the preset's mean and scatter if it has them."""
     spec = Augment.preset(preset)
 
     def apply(images: Tensor, valid: Tensor, seeds: Tensor) -> Tensor:
-        return augment(images, valid, spec, seeds)
+        views = augment(images, valid, spec, seeds)
+        if preprocessing.mean is not None:
+            views = views - views.new_tensor(preprocessing.mean)[:, None, None]
+        if preprocessing.std is not None:
+            views = views / views.new_tensor(preprocessing.std)[:, None, None]
+        return views
 
     return apply
 
