@@ -2,7 +2,7 @@
 
 import sys
 
-from skysift.cli import main
+from skysift.cli.program import main
 
 if __name__ == "__main__":
     sys.exit(main())

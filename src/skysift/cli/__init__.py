@@ -2,4 +2,4 @@
 
 from skysift._lazy import attach
 
-__getattr__, __dir__, __all__ = attach(__name__, {"main": ["main"]})
+__getattr__, __dir__, __all__ = attach(__name__, {"program": ["main"]})
