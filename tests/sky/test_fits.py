@@ -276,6 +276,42 @@ def test_beam(make_fits, pixels):
     assert info.bmaj is None
 
 
+def test_beam_of_each_channel(tmp_path):
+    """CASA's table of beams."""
+    header = fits.Header(axes_header(RA, DEC, STOKES, FREQ) | {"CASAMBM": True})
+    columns = {"BMAJ": [9.0, 7.2, 5.4], "BMIN": [3.6, 3.6, 1.8], "BPA": [10.0, 20.0, 30.0]}
+    units = {"BMAJ": "arcsec", "BMIN": "arcsec", "BPA": "deg"}
+    table = [fits.Column(k, "E", unit=units[k], array=np.array(v)) for k, v in columns.items()]
+    table += [fits.Column("CHAN", "J", array=np.arange(3)), fits.Column("POL", "J", array=np.zeros(3))]
+    beams = fits.BinTableHDU.from_columns(table, name="BEAMS")
+    cube = fits.PrimaryHDU(np.zeros((3, 1, 5, 6), "f4"), header)
+    fits.HDUList([cube, beams]).writeto(tmp_path / "c.fits")
+    for plane, want in enumerate([(9.0, 3.6, 10.0), (7.2, 3.6, 20.0), (5.4, 1.8, 30.0)]):
+        info = inspect_mosaic(str(tmp_path / "c.fits"), plane=plane)
+        assert_allclose((info.bmaj * 3600, info.bmin * 3600, info.bpa), want, rtol=1e-6)
+    cube.writeto(tmp_path / "n.fits")
+    assert inspect_mosaic(str(tmp_path / "n.fits"), plane=0).bmaj is None
+
+
+def test_memory_of_huge_mosaics_is_let_go(tmp_path, monkeypatch):
+    """With a bound of 1 MB: the numbers stay right while pages are dropped all the time."""
+    from skysift.sky.formats import base
+
+    monkeypatch.setattr(base, "RESIDENT", 1 << 20)
+    pixels = np.random.default_rng(0).normal(size=(700, 700)).astype("f4")
+    fits.PrimaryHDU(pixels, fits.Header(axes_header(RA, DEC))).writeto(tmp_path / "m.fits")
+    released: list[int] = []
+    release = base.ArrayReader.release
+    monkeypatch.setattr(base.ArrayReader, "release", lambda self: (released.append(1), release(self))[1])
+    with open_mosaic(str(tmp_path / "m.fits")) as mosaic:
+        windows = sliding_windows(mosaic.shape, 64)
+        for window, (x, y, w, h) in zip(mosaic.read_many(windows), windows.tolist(), strict=True):
+            assert_array_equal(window, pixels[y : y + h, x : x + w])
+        for y in range(0, 700, 100):
+            assert_array_equal(mosaic.read(y, y + 100, 0, 700), pixels[y : y + 100])
+    assert len(released) >= 8
+
+
 @pytest.mark.parametrize(
     ("cards", "frequency"),
     [

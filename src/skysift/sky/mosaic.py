@@ -179,8 +179,8 @@ class Mosaic:
     def release(self) -> None:
         """Drop mapped pages and kept blocks from this process's memory; the next read fetches them again.
 
-        Pages of a memory-mapped file count as this process's memory once touched. Calling this now and then bounds
-        it for mosaics larger than memory, at no cost in correctness.
+        Pages of a memory-mapped file count as this process's memory once touched. That is bounded to about one
+        gigabyte a mosaic without this; calling it after a pass leaves nothing.
         """
         self._reader.release()
 
@@ -207,6 +207,7 @@ class Mosaic:
             raise RequestError(f"The section [{y0}:{y1}, {x0}:{x1}] of {self.info.path} ends before it starts.")
         out = np.empty((y1 - y0, x1 - x0), np.float32)
         self._fill(self._plane(plane), y0, y1, x0, x1, out)
+        self._reader.note(y1 - y0)
         self._clean(out)
         return out
 
@@ -257,6 +258,7 @@ class Mosaic:
                     out[i] = view[y : y + height, x : x + width]
                 else:
                     self._fill(chosen[i], y, y + height, x, x + width, out[i])
+            self._reader.note((stop - start) * height)
             self._clean(out[start:stop])
         return out
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import threading
 from abc import ABC, abstractmethod
@@ -12,6 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float32]
+
+RESIDENT = 1 << 30  # bytes of a mapped file that may count as this process's memory, roughly
+_FAULT = 64 << 10  # bytes that Linux maps around a page when it is first touched
 
 
 class Reader(ABC):
@@ -36,6 +40,9 @@ class Reader(ABC):
         """The plane as an array whose values need no scaling, or None where there is none."""
         return None
 
+    def note(self, rows: int) -> None:  # noqa: B027 - only mapped files take notice
+        """Hear that so many rows of windows were read through `view` or `fill`."""
+
     @abstractmethod
     def release(self) -> None:
         """Let go of memory that only speeds up the next read."""
@@ -57,6 +64,8 @@ class ArrayReader(Reader):
     def __init__(self, array: npt.NDArray[Any]) -> None:
         # a plain ndarray slices several times faster than np.memmap, which it keeps open as its base
         self._map = getattr(array, "_mmap", None)
+        self._huge = array.nbytes > RESIDENT
+        self._rows = 0
         self._array = np.asarray(array)
 
     @abstractmethod
@@ -72,10 +81,16 @@ class ArrayReader(Reader):
         with np.errstate(over="ignore"):  # a double too large for float32 is infinite, which reads as no data
             out[...] = self.plane_array(plane)[y0:y1, x0:x1]
 
+    def note(self, rows: int) -> None:
+        """Release the mapping now and then, so that random reads of a huge mosaic do not pile up its pages."""
+        if self._huge:
+            self._rows += rows
+            if self._rows * _FAULT >= RESIDENT:
+                self.release()
+
     def release(self) -> None:
         """Drop the pages of the mapped file from this process; they stay in the system's page cache."""
-        import mmap
-
+        self._rows = 0
         if self._map is not None and hasattr(mmap, "MADV_DONTNEED"):
             self._map.madvise(mmap.MADV_DONTNEED)
 

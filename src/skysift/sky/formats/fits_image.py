@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from skysift.sky.axes import Axes, read_axes, read_frequency
 from skysift.sky.beam import finite, read_beam
-from skysift.sky.files import is_url, open_seekable, size_of
+from skysift.sky.files import open_seekable, size_of
 from skysift.sky.formats.base import ArrayReader, BlockReader, FloatArray, Reader
 from skysift.sky.info import Choice, MosaicInfo
 from skysift.sky.quiet import quiet
@@ -46,6 +46,8 @@ def inspect(path: str, kind: str, choice: Choice) -> MosaicInfo:
                 stacklevel=3,
             )
         bmaj, bmin, bpa = read_beam(header)
+        if bmaj is None and header.get("CASAMBM"):
+            bmaj, bmin, bpa = _beam_of_plane(hdus, axes, plane)
         return MosaicInfo(
             path=path,
             format=f"{kind}.fz" if compressed else kind,
@@ -61,6 +63,25 @@ def inspect(path: str, kind: str, choice: Choice) -> MosaicInfo:
             wcs_header=text,
             planes=axes.planes,
         )
+
+
+def _beam_of_plane(hdus: HDUList, axes: Axes, plane: int) -> tuple[float | None, float | None, float | None]:
+    """Beam of a plane from the BEAMS table that CASA writes where every channel has its own."""
+    if "BEAMS" not in hdus:
+        return None, None, None
+    table = hdus["BEAMS"]
+    position = dict(zip(axes.names, axes.position(plane), strict=True))
+    row = (table.data["CHAN"] == position.get("FREQ", 0)) & (table.data["POL"] == position.get("STOKES", 0))
+    if not row.any():
+        return None, None, None
+    factor = {"BMAJ": 1 / 3600, "BMIN": 1 / 3600, "BPA": 1.0}  # arcsec unless the column says deg
+    for key in ("BMAJ", "BMIN"):
+        if str(table.columns[key].unit or "").strip().lower().startswith("deg"):
+            factor[key] = 1.0
+    bmaj, bmin, bpa = (finite(table.data[key][row][0]) for key in factor)
+    if bmaj is None or bmin is None or bmaj <= 0:
+        return None, None, None
+    return bmaj * factor["BMAJ"], bmin * factor["BMIN"], bpa
 
 
 def _unit(header: Header) -> str | None:
@@ -142,9 +163,7 @@ def _check_length(stream: BinaryIO, hdus: HDUList, number: int, path: str) -> No
         needed = info["datLoc"] + prod(hdu.shape) * abs(int(hdu.header["BITPIX"])) // 8
     held = size_of(stream)
     if held < needed:
-        raise SkysiftError(
-            f"{path} is truncated: it ends after {held} of at least {needed} bytes; fetch it again."
-        )
+        raise SkysiftError(f"{path} is truncated: it ends after {held} of at least {needed} bytes; fetch it again.")
 
 
 def open_reader(info: MosaicInfo) -> Reader:
@@ -157,11 +176,11 @@ def open_reader(info: MosaicInfo) -> Reader:
         _check_length(stream, hdus, info.hdu, info.path)
         # the image's own cards: `header` may have lost BSCALE and the like to astropy once data were read
         layout = _Layout(header, axes, hdus[info.hdu].fileinfo()["datLoc"])
-        if is_url(info.path) and not hasattr(stream, "fileno"):
+        try:
+            stream.fileno()
+        except (OSError, AttributeError):  # not a file of this machine
             return RemoteReader(info, layout)
-        if not is_url(info.path):
-            return PlainReader(stream, layout)
-    return RemoteReader(info, layout)
+        return PlainReader(stream, layout)
 
 
 class _Layout:
