@@ -114,7 +114,7 @@ def test_bad_requests(stack, evaluated, tmp_path):
     store, artifact = evaluated
     with pytest.raises(RequestError, match="needs features"):
         store.run(Evaluate(features=artifact.id))
-    for bad in ({"protocols": ()}, {"protocols": ("svm",)}, {"draws": 0}, {"test_fraction": 1.0}, {"unknown": 1}):
+    for bad in ({"protocol": ()}, {"protocol": ("svm",)}, {"draws": 0}, {"test_fraction": 1.0}, {"unknown": 1}):
         with pytest.raises(ValueError):
             Evaluate(features=artifact.id, **bad)
 

@@ -87,7 +87,8 @@ def render(family: Family, sections: list[Section]) -> str:
         lstrip_blocks=True,
     )
     focus = family.focus
-    facts: dict[str, Any] = {name.replace("_", " "): plain(value) for name, value in focus.counts.items()}
+    counts = sorted(focus.counts.items(), key=lambda item: item[0] != "rows")
+    facts: dict[str, Any] = {name.replace("_", " "): plain(value) for name, value in counts}
     return environment.get_template("report.html.j2").render(
         kind=focus.kind, title=family.title(focus), id=focus.id, facts=facts, sections=sections
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,14 +11,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from skysift.errors import SkysiftError
+from skysift.errors import RequestError, SkysiftError
 from skysift.report.family import Family
+from skysift.sky.sources import stem
 from skysift.store.artifact import Artifact
 from skysift.store.fields import Input, Source, markers
 from skysift.store.stage import Stage
 
 MODULES = ("cutouts", "datasets", "features", "curation", "ssl", "encoders", "evaluation")
-MOST_FILES = 12
 
 
 def script(family: Family) -> str:
@@ -31,7 +32,7 @@ def script(family: Family) -> str:
     for id_ in dict.fromkeys(wanted):
         artifact = family.members[id_]
         names[id_] = _variable(artifact, set(names.values()))
-        words = [command_name(artifact), *_options(artifact, names)]
+        words = [command_name(artifact), *_options(artifact, names), *_masks(family, artifact)]
         lines.append(f"{names[id_]}=$(skysift " + _wrap(words) + ")")
     return "\n".join([*lines, f'skysift report "${names[family.focus.id]}"'])
 
@@ -76,6 +77,26 @@ def _options(artifact: Artifact, names: dict[str, str]) -> Iterator[str]:
         yield from _option(name, value, cls)
 
 
+def _masks(family: Family, artifact: Artifact) -> Iterator[str]:
+    """Yield the pattern of the masks beside the mosaics; it is no part of the request, the masks' contents are."""
+    pairs = artifact.manifest.get("companions", {}).get("mask", [])
+    paths: dict[str, str] = artifact.run.get("sources", {}) if (artifact.folder / "run.json").is_file() else {}
+    patterns = []
+    for owner, fingerprint in pairs:
+        mosaic = Path(str(paths.get(owner, "")))
+        try:
+            mask = Path(family.store.sources.locate(fingerprint))
+        except RequestError:
+            continue
+        # equal masks share a fingerprint, so the file found may be another mosaic's
+        if mosaic.name and stem(mosaic.name) in mask.name:
+            folder = "" if mask.parent == mosaic.parent else f"{mask.parent}/"
+            patterns.append(folder + mask.name.replace(stem(mosaic.name), "{stem}"))
+    if pairs:
+        found = max(sorted(set(patterns)), key=patterns.count, default="PATTERN-OF-THE-MASKS")
+        yield f"--mask {shlex.quote(found)}"
+
+
 def _option(name: str, value: Any, cls: type[Stage] | None) -> Iterator[str]:
     """Yield the words for an option, if it is not at its default."""
     field = cls.model_fields.get(name) if cls is not None else None
@@ -93,7 +114,7 @@ def _option(name: str, value: Any, cls: type[Stage] | None) -> Iterator[str]:
             yield f"--{_dashed(name)} {shlex.quote(tag)}"
         for path, leaf in _leaves(name, value):
             if path != f"{name}.name" and leaf is not None and leaf != dict(_leaves(name, base)).get(path):
-                yield f"--set {shlex.quote(f'{path}={_text(leaf)}')}"
+                yield f"--set {shlex.quote(f'{path}={leaf if isinstance(leaf, str) else json.dumps(leaf)}')}"
     elif isinstance(value, bool):
         yield f"--{'' if value else 'no-'}{_dashed(name)}"
     else:

@@ -66,7 +66,11 @@ def draw_cluster_sizes(
                 marker="o" if len(ordered) < 15 else None,
                 markersize=4,
             )
-        right.set_yscale("log")
+        filled = np.concatenate([sizes[sizes > 0] for _, sizes in levels])
+        if filled.max() > 20 * filled.min():  # fewer decades have too few round ticks
+            right.set_yscale("log")
+        else:
+            right.set_ylim(0, None)
         right.set_xlabel("rank of the cluster [% of its level]")
         right.set_ylabel("cutouts in the cluster")
         right.set_title("All levels")

@@ -17,7 +17,7 @@ def draw_embedding_map(
     groups: NDArray[np.int64] | None,
     names: Sequence[str],
     *,
-    axis: str,
+    axes_names: tuple[str, str],
     title: str,
     rest: str = "others",
 ) -> Figure:
@@ -33,8 +33,8 @@ def draw_embedding_map(
         Cluster or class of each; -1 = none.
     names : sequence of str
         Name of each group.
-    axis : str
-        What the axes are called, followed by 1 and 2.
+    axes_names : tuple of str
+        What the axes are called.
     title : str
         What the groups are: "top-level cluster", "class".
     rest : str
@@ -72,8 +72,8 @@ def draw_embedding_map(
         for group, (x, y) in zip(coloured, _apart(medians, np.ptp(points, axis=0)), strict=True):
             text = axes.text(x, y, shorten(names[group], 14), ha="center", va="center", fontsize=9, weight="bold")
             text.set_path_effects([withStroke(linewidth=2.6, foreground="white")])
-        axes.set_xlabel(f"{axis} 1")
-        axes.set_ylabel(f"{axis} 2")
+        axes.set_xlabel(axes_names[0])
+        axes.set_ylabel(axes_names[1])
         axes.set_xticks([])
         axes.set_yticks([])
         for spine in axes.spines.values():

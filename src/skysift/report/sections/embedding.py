@@ -89,9 +89,9 @@ def _map(
         ]
     )
     caption = f"Features {family.title(features)} ({features.config.get('encoder', 'encoder unknown')}): first two "
-    caption += f"principal components, {100 * shares[0]:.0f} % and {100 * shares[1]:.0f} % of the variance"
-    caption += f", of {count(len(rows))} cutouts" + (f", coloured by {title}." if title else ".")
-    figure = draw_embedding_map(places, groups, names, axis="principal component", title=title)
+    caption += f"principal components of {count(len(rows))} cutouts" + (f", coloured by {title}." if title else ".")
+    first, second = (f"principal component {i + 1} ({100 * s:.0f} % of the variance)" for i, s in enumerate(shares))
+    figure = draw_embedding_map(places, groups, names, axes_names=(first, second), title=title)
     return picture(figure, caption, f"map of the embedding by {title or 'cutout'}")
 
 

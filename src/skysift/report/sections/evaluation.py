@@ -20,7 +20,7 @@ from skysift.store.artifact import Artifact
 
 NAMES = {"knn": "kNN", "linear": "linear probe"}
 OVERALL = ("accuracy", "macro_precision", "macro_recall", "macro_f1")
-NOT_THE_TASK = frozenset({"features", "knn", "linear", "protocols"})
+NOT_THE_TASK = frozenset({"features", "knn", "linear", "protocol"})
 
 
 def make(family: Family) -> Section | None:
@@ -71,17 +71,17 @@ def make(family: Family) -> Section | None:
 
 def _how(metrics: dict[str, Any]) -> str:
     split, draws, samples = metrics["split"], metrics["draws"], metrics["samples"]
+    order = split["cell_order"]
     kept = {
-        "sky": "HEALPix cells stay whole" if split["cell_order"] is not None else "images stay whole",
+        "sky": "images stay whole" if order is None else f"HEALPix cells of order {order} stay whole",
         "mosaic": "mosaics stay whole",
         "image": "every cutout for itself",
         "fixed": "the data set's own split",
     }[split["by"]]
-    order = f" of order {split['cell_order']}" if split["cell_order"] is not None else ""
     train, test = (int(np.median([sum(d[part].values()) for d in draws])) for part in ("train", "test"))
     dropped = sum(d["dropped_overlapping"] for d in draws)
     return (
-        f"{count(samples['labelled'])} labelled cutouts of {len(metrics['classes'])} classes; {kept}{order} "
+        f"{count(samples['labelled'])} labelled cutouts of {len(metrics['classes'])} classes; {kept} "
         f"({count(split['groups'])} groups). {len(draws)} draw{'s' if len(draws) > 1 else ''} of about {count(train)} "
         f"training and {count(test)} test cutouts. {count(dropped)} test windows were dropped because they overlap a "
         "training window; training and test share no pixel."

@@ -9,7 +9,7 @@ from skysift.report.family import Family
 from skysift.report.figures.style import shorten
 from skysift.report.numbers import count
 
-BOX, HEIGHT, ACROSS, DOWN = 148, 62, 40, 18
+BOX, HEIGHT, ACROSS, DOWN = 124, 66, 28, 18
 COLOURS = {
     "cutouts": "#d9ebf7",
     "merge": "#d9ebf7",
@@ -76,13 +76,13 @@ def _box(family: Family, id_: str, x: float, y: float) -> Markup:
     here = id_ == family.focus.id
     rows = artifact.counts.get("rows")
     lines = [
-        (artifact.kind, 13, "700"),
-        (shorten(family.title(artifact), 19), 12, "700" if here else "400"),
-        (f"{count(rows)} rows" if isinstance(rows, int | float) else "", 11, "400"),
+        (artifact.kind, 14, "700"),
+        (shorten(family.title(artifact), 14), 13, "700" if here else "400"),
+        (f"{count(rows)} rows" if isinstance(rows, int | float) else "", 12, "400"),
     ]
     text = Markup("").join(
         Markup('<text x="{}" y="{}" font-size="{}" font-weight="{}">{}</text>').format(
-            x + 10, y + 19 + 17 * number, size, weight, escape(content)
+            x + 10, y + 20 + 18 * number, size, weight, escape(content)
         )
         for number, (content, size, weight) in enumerate(lines)
     )
