@@ -82,8 +82,7 @@ class HierarchicalKMeans:
         data = x
         for level, k in enumerate(self.levels):
             centres = self._fit_level(data, level, k, shares[level])
-            points = Points(data, device=self.device, work=float(len(data)) * data.shape[1] * k)
-            labels, squares = _nearest(points, centres)
+            labels, squares = _nearest(self._points(data, k), centres)
             centroids.append(centres)
             parents.append(labels.astype(np.int32))
             self.inertias_.append(float(squares.sum(dtype=np.float64)))
@@ -106,7 +105,7 @@ class HierarchicalKMeans:
         if done == self.resample_rounds:
             return centres
         take = self.points_per_cluster(level, len(data))
-        points = Points(data, device=self.device, work=float(len(data)) * data.shape[1] * k)
+        points = self._points(data, k)
         for turn in range(done + 1, self.resample_rounds + 1):
             labels, squares = _nearest(points, centres)
             chosen = closest(labels, squares, take)
@@ -118,10 +117,14 @@ class HierarchicalKMeans:
             self._advance(share[turn], level, turn)
         return centres
 
+    def _points(self, data: Matrix, k: int) -> Points:
+        work = float(len(data)) * data.shape[1] * k
+        return Points(data, device=self.device, work=work, unit=self.metric == "cosine")
+
     def _kmeans(self, k: int, level: int, turn: int) -> KMeans:
         return KMeans(
             k,
-            metric="l2",
+            metric=self.metric,
             init=self.init,
             max_iterations=self.max_iterations,
             tolerance=self.tolerance,

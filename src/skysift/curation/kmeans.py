@@ -102,7 +102,7 @@ class KMeans:
             raise RequestError(
                 f"{self.k} clusters cannot be made of {len(x)} points; ask for at most {len(x)}, and at least 1"
             )
-        points = self._points(x)
+        points = _points(x, self.k, self.metric, self.device)
         state = _Lloyd(points, self._start(points), cosine=self.metric == "cosine")
         momentum = self.momentum
         if momentum is None:
@@ -135,9 +135,6 @@ class KMeans:
     def predict(self, x: Matrix | Tensor) -> NDArray[np.int32]:
         """Return the nearest of `centroids_` for each row of `x`: (N,) int32."""
         return assign(x, self.centroids_, metric=self.metric, device=self.device)[0]
-
-    def _points(self, x: Matrix | Tensor) -> Points:
-        return _points(x, self.k, self.metric, self.device)
 
     def _start(self, points: Points) -> Tensor:
         if not isinstance(self.init, str):
@@ -272,7 +269,4 @@ def assign(
 
 
 def _points(x: Matrix | Tensor, k: int, metric: Metric, device: str) -> Points:
-    if metric == "cosine":
-        whole = x if isinstance(x, Tensor) else torch.from_numpy(np.array(x, dtype=np.float32))
-        x = torch.nn.functional.normalize(whole.float(), dim=1)
-    return Points(x, device=device, work=float(len(x)) * x.shape[1] * k)
+    return Points(x, device=device, work=float(len(x)) * x.shape[1] * k, unit=metric == "cosine")

@@ -35,6 +35,8 @@ class Points:
         Where the arithmetic runs: "cpu", "cuda", ...
     work : float
         Expected number of multiplications in one search over all rows; it decides whether a bfloat16 copy pays.
+    unit : bool
+        Scale each row to length 1 first; rows of zeros stay.
 
     Attributes
     ----------
@@ -48,7 +50,9 @@ class Points:
         bfloat16 where the processor multiplies it natively, else float32: what searches are done in first.
     """
 
-    def __init__(self, x: NDArray[np.float32] | Tensor, *, device: str = "cpu", work: float = 0.0) -> None:
+    def __init__(
+        self, x: NDArray[np.float32] | Tensor, *, device: str = "cpu", work: float = 0.0, unit: bool = False
+    ) -> None:
         data = x if isinstance(x, Tensor) else _wrap(x)
         if data.ndim != 2 or data.shape[0] == 0 or data.shape[1] == 0:
             raise RequestError(f"k-means needs a matrix of points (N, D) with N, D > 0, not shape {tuple(data.shape)}")
@@ -59,16 +63,31 @@ class Points:
         self.data = data
         self.n, self.dim = data.shape
         self.chunk = CHUNK.get(self.device.type, CHUNK["cpu"])
+        self.scale = self._inverse_lengths() if unit else None
         self.shift = self._mean()
         self.fast = torch.bfloat16 if work >= SMALL and has_bfloat16(self.device) else torch.float32
         self._copy: Tensor | None = None
         keep = size // (2 if self.fast == torch.bfloat16 else 1) <= CACHED_BYTES
         self._prepare(keep and work > 0)
 
+    def _inverse_lengths(self) -> Tensor:
+        scale = torch.empty(self.n, device=self.device)
+        for start in range(0, self.n, self.chunk):
+            part = slice(start, min(start + self.chunk, self.n))
+            torch.linalg.vector_norm(self.data[part].to(self.device), dim=1, out=scale[part])
+        return torch.where(scale > 0, scale.reciprocal(), 0.0)
+
+    def _raw(self, which: slice | Tensor) -> Tensor:
+        if isinstance(which, slice):
+            part = self.data[which].to(self.device)
+        else:
+            part = self.data.index_select(0, which.to(self.data.device)).to(self.device)
+        return part if self.scale is None else part * self.scale[which, None]
+
     def _mean(self) -> Tensor:
         total = torch.zeros(self.dim, dtype=torch.float64, device=self.device)
         for start in range(0, self.n, self.chunk):
-            total += self.data[start : start + self.chunk].to(self.device).sum(0)
+            total += self._raw(slice(start, start + self.chunk)).sum(0)
         mean = (total / self.n).float()
         if not bool(torch.isfinite(mean).all()):
             raise RequestError(
@@ -99,11 +118,8 @@ class Points:
 
     def rows(self, which: slice | Tensor) -> Tensor:
         """Return centred rows (float32) for a slice or for indices."""
-        if isinstance(which, slice):
-            part = self.data[which]
-            return part.to(self.device) - self.shift
-        taken = self.data.index_select(0, which.to(self.data.device)).to(self.device)
-        return taken.sub_(self.shift)
+        part = self._raw(which)
+        return part - self.shift
 
     def fast_rows(self, which: slice | Tensor) -> Tensor:
         """Return centred rows in the dtype of the first search."""
@@ -133,15 +149,19 @@ class Points:
             stop = min(start + step, len(labels))
             part = labels[start:stop]
             order = torch.argsort(part, stable=True)
+            taken = torch.arange(start, stop, device=self.device) if rows is None else rows[start:stop]
+            weights = None if signs is None else signs[start:stop][order]
+            moved = torch.bincount(part, weights=None if signs is None else signs[start:stop].double(), minlength=k)
+            if self.scale is not None:
+                own = self.scale[taken][order]
+                weights = own if weights is None else own * weights
             if rows is None:
                 table, index = self.data[start:stop].to(self.device), order
             elif self.data.device == self.device:
-                table, index = self.data, rows[start:stop][order]
+                table, index = self.data, taken[order]
             else:
-                table, index = self.data[rows[start:stop].cpu()].to(self.device), order
-            weights = None if signs is None else signs[start:stop][order]
+                table, index = self.data[taken.cpu()].to(self.device), order
             counts = torch.bincount(part, minlength=k)
-            moved = counts if weights is None else torch.bincount(part, weights=signs[start:stop].double(), minlength=k)  # type: ignore[index]
             pieces = (counts + BAG - 1) // BAG
             owner = torch.repeat_interleave(torch.arange(k, device=self.device), pieces)
             inside = torch.arange(len(owner), device=self.device) - (pieces.cumsum(0) - pieces)[owner]

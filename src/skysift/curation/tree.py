@@ -54,7 +54,9 @@ class Tree:
             np.save(folder / f"level_{level}_centroids.npy", centroids)
             np.save(folder / f"level_{level}_assign.npy", parents)
         sizes = [[int(n) for n in level] for level in self.sizes()]
-        write_json(folder / "clusters.json", {"levels": [len(c) for c in self.centroids], "sizes": sizes, **(extra or {})})
+        write_json(
+            folder / "clusters.json", {"levels": [len(c) for c in self.centroids], "sizes": sizes, **(extra or {})}
+        )
 
     @classmethod
     def open(cls, folder: Path) -> Self:
