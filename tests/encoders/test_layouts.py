@@ -290,6 +290,14 @@ def test_import_stage_adapts_channels_and_keeps_normalisation(tmp_path: Path) ->
         torch.testing.assert_close(encoder.encode(images), expected, rtol=1e-3, atol=1e-4)
 
 
+def test_import_stage_with_the_normalisation_of_imagenet(tmp_path: Path) -> None:
+    torch.save(torchvision_resnet18().state_dict(), tmp_path / "w.pth")
+    stage = ImportWeights(file=str(tmp_path / "w.pth"), preprocess="imagenet", image_size=32)
+    encoder = load_encoder(str(Store(tmp_path / "store").run(stage).folder))
+    assert encoder.description.mean == (0.485, 0.456, 0.406)
+    assert encoder.preprocess.mean is None
+
+
 def test_import_stage_refuses(tmp_path: Path) -> None:
     torch.save(torchvision_resnet18().state_dict(), tmp_path / "w.pth")
     store = Store(tmp_path / "store")

@@ -67,13 +67,24 @@ def test_random_weights_depend_on_the_seed_alone() -> None:
     assert load_encoder("timm:test_resnet", weights="random", seed=2).digest() != first.digest()
 
 
-@pytest.mark.parametrize("channels", [1, 2, 4])
+@pytest.mark.parametrize("channels", [1, 2, 3])
 def test_channels_as_asked(channels: int) -> None:
     encoder = load_encoder("timm:test_resnet", weights="random", channels=channels, image_size=32)
     assert encoder.encode(images(channels, 32)).shape == (2, encoder.dim)
     assert len(encoder.description.mean or ()) == channels
     with pytest.raises(ValueError, match="takes images"):
         encoder.encode(images(channels + 1, 32))
+
+
+def test_presets_do_not_normalise_twice() -> None:
+    """`imagenet` has a mean and a scatter of its own; the encoder's are the ones that count."""
+    encoder = load_encoder("timm:test_resnet", weights="random", preprocess="imagenet")
+    assert encoder.preprocess.mean is None
+    assert encoder.description.mean == (0.5, 0.5, 0.5)
+    with pytest.raises(RequestError, match="no preprocessing 'nothing'"):
+        load_encoder("timm:test_resnet", weights="random", preprocess="nothing")
+    with pytest.raises(RequestError, match=r"channels: .*less than or equal to 3"):
+        load_encoder("timm:test_resnet", weights="random", channels=4)
 
 
 def test_pretrained_timm_from_a_local_file(tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 from torch import Tensor, nn
 
+from skysift.errors import RequestError
 from skysift.imaging import Preprocess
 
 
@@ -166,7 +167,8 @@ class Encoder:
         Returns
         -------
         Tensor
-            (B, D, h, w); of a vision transformer its patch tokens, without class and register tokens.
+            (B, C, h, w); C is `dim` unless the backbone has a layer behind the pool. Of a vision transformer its patch
+            tokens, without class and register tokens.
         """
         return family_of(self.description.family).dense(self.module, self._normalised(images))
 
@@ -190,6 +192,27 @@ class Encoder:
         if self.description.std is not None:
             images = images / images.new_tensor(self.description.std)[:, None, None]
         return images
+
+
+def preset(
+    name: str, *, size: int, channels: int
+) -> tuple[Preprocess, tuple[float, ...] | None, tuple[float, ...] | None]:
+    """Return a preset of `imaging` that gives images in [0, 1], and apart from it the mean and scatter that it had.
+
+    An encoder normalises by itself, so that augmentation between the two sees images in [0, 1].
+
+    Raises
+    ------
+    RequestError
+        If there is no such preset, or it can't make so many channels.
+    """
+    try:
+        full = Preprocess.preset(name, size=size, channels=channels)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise RequestError(f"Preprocessing {name}: {where}: {first['msg']} (got {first['input']!r}).") from None
+    return full.model_copy(update={"mean": None, "std": None}), full.mean, full.std
 
 
 def family_of(name: str) -> Family:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from skysift.encoders.backbones import build_backbone
 from skysift.encoders.checkpoint import save_encoder
-from skysift.encoders.encoder import Encoder
+from skysift.encoders.encoder import Encoder, preset
 from skysift.encoders.layouts import first_convolution, load_layout, match, numbered, read_tensors, summarise
 from skysift.errors import RequestError
-from skysift.imaging import Preprocess
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,8 +49,11 @@ def import_weights(stage: ImportWeights, path: str, fingerprint: str, folder: Pa
     probe = build_backbone(stage.backbone, image_size=stage.image_size)
     found = checkpoint_channels(probe, tensors, stage.prefix)
     channels = stage.channels or found
-    if stage.mean is not None and len(stage.mean) != channels:
-        raise RequestError(f"mean and std have {len(stage.mean)} numbers, but the encoder takes {channels} channels.")
+    preprocess, mean, std = preset(stage.preprocess, size=stage.image_size, channels=channels)
+    if stage.mean is not None:
+        mean, std = stage.mean, stage.std
+    if mean is not None and len(mean) != channels:
+        raise RequestError(f"mean and std have {len(mean)} numbers, but the encoder takes {channels} channels.")
     module = build_backbone(stage.backbone, channels=channels, image_size=stage.image_size)
     report = load_layout(module, tensors, prefix=stage.prefix)
     notes = {
@@ -64,11 +66,11 @@ def import_weights(stage: ImportWeights, path: str, fingerprint: str, folder: Pa
     encoder = Encoder.of_backbone(
         module.eval(),
         stage.backbone,
-        Preprocess.preset(stage.preprocess, size=stage.image_size, channels=channels),
+        preprocess,
         channels=channels,
         image_size=stage.image_size,
-        mean=stage.mean,
-        std=stage.std,
+        mean=mean,
+        std=std,
         origin={"weights": f"checkpoint {fingerprint}"},
     )
     save_encoder(encoder, folder, notes=notes)

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 
 from skysift.encoders.backbones import build_backbone, check_name, size_arguments, timm_library
 from skysift.encoders.checkpoint import DESCRIPTION, load_checkpoint
-from skysift.encoders.encoder import Description, Encoder, measured_dim
+from skysift.encoders.encoder import Description, Encoder, measured_dim, preset
 from skysift.encoders.hub import timm_weights, transformers_folder
 from skysift.encoders.layouts import load_layout, read_tensors
 from skysift.errors import RequestError, SkysiftError
@@ -239,7 +239,9 @@ def _checked_dim(module: Any, name: str, channels: int, size: int) -> int:
 
 
 def _preprocess(request: Request, channels: int, size: int) -> Preprocess:
-    return Preprocess.preset(request.preprocess or DEFAULT_PREPROCESS, size=size, channels=channels)
+    """Return the preset; the encoder normalises by itself, as its backbone needs it."""
+    chosen, _, _ = preset(request.preprocess or DEFAULT_PREPROCESS, size=size, channels=channels)
+    return chosen
 
 
 def _per_channel(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
