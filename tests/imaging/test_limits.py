@@ -1,0 +1,77 @@
+"""Sigma clipping and zscale against astropy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from astropy.io import fits
+from astropy.stats import sigma_clip
+from astropy.visualization import ZScaleInterval
+from numpy.typing import NDArray
+
+from skysift.imaging.limits import sigma_limits, zscale_limits, zscale_slopes
+from skysift.imaging.order import order
+from tests.imaging.conftest import KINDS, radio_image
+
+
+def astropy_clip(image: NDArray[np.float32], low: float, high: float, iterations: int) -> tuple[float, float]:
+    values = image[np.isfinite(image)].astype(np.float64)
+    _, a, b = sigma_clip(
+        values, sigma_lower=low, sigma_upper=high, maxiters=iterations, masked=False, return_bounds=True
+    )
+    return float(a), float(b)
+
+
+def compare(images: NDArray[np.float32], low: float, high: float, iterations: int = 5) -> None:
+    tensor = torch.from_numpy(images)
+    valid = torch.isfinite(tensor)
+    tensor = torch.where(valid, tensor, torch.nan)
+    bounds = sigma_limits(order(tensor, valid), low, high, iterations)
+    fit = zscale_slopes(tensor, valid)
+    for row, image in enumerate(images):
+        values = image[np.isfinite(image)]
+        scale = np.abs(values).max()
+        expected = astropy_clip(image, low, high, iterations)
+        np.testing.assert_allclose([float(b[row]) for b in bounds], expected, rtol=1e-5, atol=1e-6 * scale)
+        for contrast in (0.25, 0.40):
+            expected = ZScaleInterval(contrast=contrast).get_limits(values.astype(np.float64))
+            ours = [float(limit[row]) for limit in zscale_limits(fit, contrast)]
+            np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-6 * scale)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("low", "high"), [(5.0, 30.0), (2.0, 3.0), (3.0, 3.0)])
+def test_equal_to_astropy(kind: str, low: float, high: float) -> None:
+    compare(np.stack([radio_image(kind, seed) for seed in range(4)]), low, high)
+
+
+@pytest.mark.parametrize("iterations", [1, 2, 3])
+def test_iterations_end_where_astropys_do(iterations: int) -> None:
+    compare(np.stack([radio_image("whole", seed) for seed in range(4)]), 1.5, 1.5, iterations)
+
+
+def test_kinds_in_one_batch_do_not_disturb_each_other() -> None:
+    compare(np.stack([radio_image(kind, 7) for kind in KINDS]), 5.0, 30.0)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 31, 33, 200])
+def test_all_sizes(size: int) -> None:
+    rng = np.random.default_rng(size)
+    compare(rng.normal(size=(3, size, size)).astype(np.float32), 5.0, 30.0)
+
+
+@pytest.mark.realdata
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["first", "aegean/1904-66_SIN.fits", "ami/AMI_SWIFT_554620.fits"])
+def test_equal_to_astropy_on_observations(data_dir: Path, name: str) -> None:
+    path = data_dir / name
+    files = sorted(path.glob("*.fits.gz"))[:12] if path.is_dir() else [path]
+    for file in files:
+        data = np.squeeze(fits.getdata(file)).astype(np.float32)
+        side = 128
+        windows = [data[y : y + side, x : x + side] for y in (0, 120) for x in (0, 120)]
+        kept = [w for w in windows if np.isfinite(w).any() and w.shape == (side, side)]
+        compare(np.stack(kept), 5.0, 30.0)
