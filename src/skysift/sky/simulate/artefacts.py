@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from skysift.sky.simulate.beam import Beam, Float64
+from skysift.sky.simulate.cloud import texture
 
 Kind = Literal["rings", "rays", "stripes"]
 KINDS: tuple[Kind, ...] = ("rings", "rays", "stripes")
@@ -35,28 +36,43 @@ def artefact(rng: np.random.Generator, kind: Kind, amplitude: float, rms: float,
     ndarray, shape (2 h + 1, 2 h + 1)
         Brightness [Jy/beam], the source in the centre, where the pattern vanishes.
     """
-    fade = beam.major * rng.uniform(4, 9) * (1.6 if kind != "rings" else 1.0)
-    half = int(min(largest, np.ceil(fade * np.log(max(amplitude / (0.2 * rms), 2.0)))))
+    fade = beam.major * rng.uniform(2.5, 5.5) * (1.5 if kind != "rings" else 1.0)
+    half = int(min(largest, np.ceil(1.6 * fade * np.log(max(amplitude / (0.2 * rms), 2.0)))))
     axis = np.arange(-half, half + 1, dtype=np.float64)
     x, y = axis[None, :], axis[:, None]
     r = np.hypot(x, y)
+    envelope = np.exp(-np.sqrt(r / fade) * np.sqrt(1 + r / (4 * fade)))  # steep near the source, long wings
+    envelope *= 1 - np.exp(-((r / (1.3 * beam.major)) ** 4))
+    envelope *= np.clip((half - r) / (0.3 * half), 0, 1)  # no square edge where the pattern is cut
+    uneven = np.exp(0.5 * texture(rng, x + 0 * y, y + 0 * x, 2.5 * fade))
+    strengths = {name: 1.0 if name == kind else rng.uniform(0, 0.3) for name in KINDS}
+    pattern = strengths["rings"] * _rings(rng, x, y, r, beam)
+    pattern += strengths["rays"] * _rays(rng, x, y, r, beam)
+    pattern += strengths["stripes"] * _stripes(rng, x, y, fade, beam)
+    return np.asarray(1.6 * amplitude * envelope * uneven * pattern)
+
+
+def _rings(rng: np.random.Generator, x: Float64, y: Float64, r: Float64, beam: Beam) -> Float64:
+    """Concentric sidelobes, stronger on some sides, that slowly get out of step."""
     theta = np.arctan2(y, x)
-    envelope = np.exp(-r / fade) * (1 - np.exp(-((r / (1.3 * beam.major)) ** 4)))
-    envelope *= np.clip((half - r) / (0.15 * half), 0, 1)  # no square edge where the pattern is cut
-    if kind == "rings":
-        wavelength = beam.major * rng.uniform(1.6, 3.2)
-        uneven = 1 + rng.uniform(0.1, 0.6) * np.cos(int(rng.integers(1, 4)) * (theta - rng.uniform(0, 2 * np.pi)))
-        pattern = np.cos(2 * np.pi * r / wavelength + rng.uniform(0, 2 * np.pi)) * uneven
-    elif kind == "rays":
-        pattern = _rays(rng, x, y, r, beam)
-    else:
-        angle = rng.uniform(0, np.pi)
-        wavelength = beam.major * rng.uniform(1.8, 4.0)
-        along = x * np.cos(angle) + y * np.sin(angle)
-        across = -x * np.sin(angle) + y * np.cos(angle)
-        pattern = np.cos(2 * np.pi * along / wavelength + rng.uniform(0, 2 * np.pi))
-        pattern *= np.exp(-0.5 * (across / (0.5 * fade)) ** 2) * 1.3
-    return np.asarray(amplitude * envelope * pattern)
+    wavelength = beam.major * rng.uniform(1.5, 2.8)
+    phase = rng.uniform(0, 2 * np.pi) + rng.uniform(0, 0.8) * np.sin(theta + rng.uniform(0, 2 * np.pi))
+    sides = [rng.uniform(0.1, 0.5) * np.cos(k * (theta - rng.uniform(0, 2 * np.pi))) for k in (1, 2, 3)]
+    stretch = 1 + rng.uniform(-0.1, 0.1) * np.cos(2 * (theta - rng.uniform(0, np.pi)))
+    return np.asarray(np.cos(2 * np.pi * r * stretch / wavelength + phase) * np.clip(1 + sum(sides), 0, None))
+
+
+def _stripes(rng: np.random.Generator, x: Float64, y: Float64, fade: float, beam: Beam) -> Float64:
+    """Parallel fringes of one or two bad baselines, across the source."""
+    pattern = np.zeros(np.broadcast_shapes(x.shape, y.shape))
+    angle = rng.uniform(0, np.pi)
+    for _ in range(int(rng.integers(1, 3))):
+        own = angle + rng.normal(0, 0.1)
+        along, across = x * np.cos(own) + y * np.sin(own), -x * np.sin(own) + y * np.cos(own)
+        wavelength = beam.major * rng.uniform(1.8, 4.5)
+        wave = np.cos(2 * np.pi * along / wavelength + rng.uniform(0, 2 * np.pi))
+        pattern += rng.uniform(0.4, 1.0) * wave * np.exp(-0.5 * (across / (0.9 * fade)) ** 2)
+    return pattern
 
 
 def _rays(rng: np.random.Generator, x: Float64, y: Float64, r: Float64, beam: Beam) -> Float64:

@@ -245,7 +245,7 @@ def _mosaicking(config: SurveyConfig, rng: np.random.Generator) -> Frame:
         far = np.s_[edge:, :] if axis == 0 else np.s_[:, edge:]
         offset[far] += np.float32(rng.choice([-1.0, 1.0]) * rng.uniform(0.7, 2.0) * config.rms)
         rms[far] *= np.float32(np.exp(rng.normal(0, 0.25)))
-        add_ridge(offset, edge, axis, float(rng.uniform(0.7, 3.0)) * config.rms, beam, rng)
+        add_ridge(offset, edge, axis, float(rng.uniform(0.5, 1.8)) * config.rms, beam, rng)
     frame = render_frame(config, rng, [], rms=rms, offset=offset)
     labels = {*frame.labels, "MOSAICKING"} - {"BACKGROUND"}
     return Frame(frame.image, [label for label in RIGGI_LABELS if label in labels], frame.sources)

@@ -46,7 +46,7 @@ class SimulatedMosaic(NamedTuple):
     header : astropy.io.fits.Header
         Header of the image.
     artefacts : ndarray of int32, shape (n, n)
-        The id of the artefact whose absolute brightness exceeds 3 local rms, else 0.
+        The id of the artefact whose absolute brightness exceeds 3 local rms (the last where several do), else 0.
     """
 
     image: Float32
@@ -232,11 +232,12 @@ def place_artefacts(
     found: list[dict[str, Any]] = []
     if config.artefact_level == 0:
         return mask, found
+    largest = min(max(canvas.rms.shape[0] // 5, 100), canvas.rms.shape[0])
     bright = [row for row in rows if row["peak_flux"] > config.artefact_snr * row["rms"]]
     for row in bright:
         amplitude = row["peak_flux"] * min(config.artefact_level * float(np.exp(rng.normal(0, 0.4))), 0.5)
         kind = KINDS[int(rng.integers(len(KINDS)))]
-        data = artefact(rng, kind, amplitude, row["rms"], beam, max(canvas.rms.shape[0] // 5, 24))
+        data = artefact(rng, kind, amplitude, row["rms"], beam, largest)
         half = data.shape[0] // 2
         stamp = clip(data, round(row["bright_x"]) - half, round(row["bright_y"]) - half, canvas.rms.shape)
         if stamp is None:
