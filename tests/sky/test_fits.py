@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skysift.sky import inspect_mosaic, open_mosaic, sliding_windows
@@ -218,6 +220,30 @@ def test_edges_are_padded_with_nan(make_fits, pixels, expected):
         assert mosaic.read_many(np.empty((0, 4), int)).size == 0
         with pytest.raises(RequestError, match="one size"):
             mosaic.read_many([[0, 0, 4, 4], [0, 0, 5, 5]])
+
+
+@pytest.fixture(scope="module")
+def striped(tmp_path_factory):
+    """A mosaic with NaN rows, plain and compressed without loss, and its pixels behind a border of NaN."""
+    data = np.random.default_rng(9).integers(-50, 50, (37, 45)).astype("f4")
+    data[10:12] = np.nan
+    folder = tmp_path_factory.mktemp("striped")
+    header = fits.Header(axes_header(RA, DEC))
+    fits.PrimaryHDU(data, header).writeto(folder / "m.fits")
+    fits.CompImageHDU(data, header, compression_type="GZIP_1", quantize_level=0, tile_shape=(5, 8)).writeto(
+        folder / "m.fz"
+    )
+    return [open_mosaic(str(folder / name)) for name in ("m.fits", "m.fz")], np.pad(data, 60, constant_values=np.nan)
+
+
+@given(st.integers(-50, 80), st.integers(-50, 80), st.integers(1, 15), st.integers(1, 15))
+@settings(deadline=None, max_examples=150)
+def test_any_section_equals_the_padded_array(striped, y, x, height, width):
+    mosaics, padded = striped
+    want = padded[y + 60 : y + 60 + height, x + 60 : x + 60 + width]
+    for mosaic in mosaics:
+        assert_array_equal(mosaic.read(y, y + height, x, x + width), want)
+        assert_array_equal(mosaic.read_many([[x, y, width, height]] * 2)[1], want)
 
 
 def test_exact_zeros_are_no_data_on_request(make_fits, pixels):

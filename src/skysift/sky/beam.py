@@ -7,7 +7,9 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from astropy.io.fits import Header
+    from astropy.io.fits import HDUList, Header
+
+    from skysift.sky.axes import Axes
 
 # integral of a Gaussian of unit FWHM over the plane: pi / (4 ln 2) = 1.1331
 GAUSSIAN_AREA = math.pi / (4 * math.log(2))
@@ -61,6 +63,25 @@ def read_beam(header: Header) -> tuple[float | None, float | None, float | None]
     if bmin is None or bmin <= 0:
         bmin = bmaj
     return bmaj, bmin, bpa
+
+
+def read_beam_table(hdus: HDUList, axes: Axes, plane: int) -> tuple[float | None, float | None, float | None]:
+    """Beam of a plane from the BEAMS table that CASA writes where every channel has its own."""
+    if "BEAMS" not in hdus:
+        return None, None, None
+    table = hdus["BEAMS"]
+    position = dict(zip(axes.names, axes.position(plane), strict=True))
+    row = (table.data["CHAN"] == position.get("FREQ", 0)) & (table.data["POL"] == position.get("STOKES", 0))
+    if not row.any():
+        return None, None, None
+    factor = {"BMAJ": 1 / 3600, "BMIN": 1 / 3600, "BPA": 1.0}  # arcsec unless the column says deg
+    for key in ("BMAJ", "BMIN"):
+        if str(table.columns[key].unit or "").strip().lower().startswith("deg"):
+            factor[key] = 1.0
+    bmaj, bmin, bpa = (finite(table.data[key][row][0]) for key in factor)
+    if bmaj is None or bmin is None or bmaj <= 0:
+        return None, None, None
+    return bmaj * factor["BMAJ"], bmin * factor["BMIN"], bpa
 
 
 def finite(value: object) -> float | None:

@@ -73,7 +73,7 @@ def cutout_footprint(info: MosaicInfo, windows: Windows, *, order: int | None = 
         The mosaic.
     windows : ndarray of int, shape (N, 4)
         x0, y0, width, height [pixel]; what hangs over the mosaic is left out. Edges are taken to an eighth of the
-        smallest window.
+        smallest window, or to half a cell if that is coarser.
     order : int, optional
         Of the smallest cells.
 
@@ -84,7 +84,10 @@ def cutout_footprint(info: MosaicInfo, windows: Windows, *, order: int | None = 
     """
     if not len(windows):
         return _blocks_to_moc(info, np.zeros((1, 1), bool), 1, order)
-    block = max(1, int(windows[:, 2:].min()) // 8)
+    order = default_order(info) if order is None else order
+    smallest = int(windows[:, 2:].min())
+    cell = _CELL / 2**order * 3600 / info.pixel_scale if info.pixel_scale else 1.0  # [pixel]
+    block = max(1, min(smallest // 2, max(smallest // 8, int(cell / 2))))
     rows, columns = (-(-n // block) for n in info.shape)
     edges = np.zeros((rows + 1, columns + 1), np.int32)  # +1 and -1 at the corners: their cumulated sum covers the box
     x0, y0, w, h = np.asarray(windows, np.int64).T

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skysift.sky.axes import Axes, read_axes, read_frequency
-from skysift.sky.beam import finite, read_beam
+from skysift.sky.beam import finite, read_beam, read_beam_table
 from skysift.sky.files import open_seekable, size_of
 from skysift.sky.formats.base import ArrayReader, BlockReader, FloatArray, Reader
 from skysift.sky.info import Choice, MosaicInfo
@@ -47,7 +47,7 @@ def inspect(path: str, kind: str, choice: Choice) -> MosaicInfo:
             )
         bmaj, bmin, bpa = read_beam(header)
         if bmaj is None and header.get("CASAMBM"):
-            bmaj, bmin, bpa = _beam_of_plane(hdus, axes, plane)
+            bmaj, bmin, bpa = read_beam_table(hdus, axes, plane)
         return MosaicInfo(
             path=path,
             format=f"{kind}.fz" if compressed else kind,
@@ -63,25 +63,6 @@ def inspect(path: str, kind: str, choice: Choice) -> MosaicInfo:
             wcs_header=text,
             planes=axes.planes,
         )
-
-
-def _beam_of_plane(hdus: HDUList, axes: Axes, plane: int) -> tuple[float | None, float | None, float | None]:
-    """Beam of a plane from the BEAMS table that CASA writes where every channel has its own."""
-    if "BEAMS" not in hdus:
-        return None, None, None
-    table = hdus["BEAMS"]
-    position = dict(zip(axes.names, axes.position(plane), strict=True))
-    row = (table.data["CHAN"] == position.get("FREQ", 0)) & (table.data["POL"] == position.get("STOKES", 0))
-    if not row.any():
-        return None, None, None
-    factor = {"BMAJ": 1 / 3600, "BMIN": 1 / 3600, "BPA": 1.0}  # arcsec unless the column says deg
-    for key in ("BMAJ", "BMIN"):
-        if str(table.columns[key].unit or "").strip().lower().startswith("deg"):
-            factor[key] = 1.0
-    bmaj, bmin, bpa = (finite(table.data[key][row][0]) for key in factor)
-    if bmaj is None or bmin is None or bmaj <= 0:
-        return None, None, None
-    return bmaj * factor["BMAJ"], bmin * factor["BMIN"], bpa
 
 
 def _unit(header: Header) -> str | None:

@@ -207,35 +207,40 @@ def _are_names(words: list[str]) -> bool:
 
 
 def _from_arrow(table: pa.Table) -> RawTable:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     out = RawTable()
     for column in table.schema:
-        values, kind = table.column(column.name), column.type
-        if pa.types.is_dictionary(kind):
-            values = values.cast(kind.value_type)
-            kind = kind.value_type
-        name = column.name.strip().strip("\"'")
-        if pa.types.is_list(kind) and (
-            pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type)
-        ):
-            out.columns[name] = np.array(
-                [None if v is None else ",".join(x or "" for x in v) for v in values.to_pylist()], object
-            )
-        elif pa.types.is_floating(kind) or pa.types.is_integer(kind):
-            keep = pa.types.is_integer(kind) and values.null_count == 0
-            out.columns[name] = (values if keep else pc.cast(values, pa.float64(), safe=False)).to_numpy()
-        elif pa.types.is_boolean(kind) or pa.types.is_nested(kind) or pa.types.is_null(kind):
+        values = _arrow_values(table.column(column.name))
+        if values is None:
             continue
-        else:  # strings; and times, which 12:34:56 is taken for
-            out.columns[name] = np.array(values.cast(pa.string()).to_pylist(), object)
+        name = column.name.strip().strip("\"'")
+        out.columns[name] = values
         metadata = column.metadata or {}
         if metadata.get(b"unit"):
             out.units[name] = metadata[b"unit"].decode()
         if metadata.get(b"ucd"):
             out.ucds[name] = metadata[b"ucd"].decode()
     return out
+
+
+def _arrow_values(values: pa.ChunkedArray) -> npt.NDArray[Any] | None:
+    """Numbers, or text as objects; None for what a source list has no use of."""
+    import pyarrow as pa
+    from pyarrow import types
+
+    if types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    kind = values.type
+    if types.is_integer(kind) and values.null_count == 0:
+        return np.asarray(values.to_numpy())
+    if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
+        return np.asarray(values.cast(pa.float64(), safe=False).to_numpy())
+    if types.is_string(kind) or types.is_large_string(kind):
+        return np.array(values.to_pylist(), object)
+    if types.is_time(kind):  # what 12:34:56 is taken for
+        return np.array(values.cast(pa.string()).to_pylist(), object)
+    if types.is_list(kind) and (types.is_string(kind.value_type) or types.is_large_string(kind.value_type)):
+        return np.array([None if v is None else ",".join(x or "" for x in v) for v in values.to_pylist()], object)
+    return None
 
 
 def _plain(values: Any) -> npt.NDArray[Any]:
