@@ -3,7 +3,7 @@
 import pytest
 
 from skysift.errors import RequestError
-from skysift.evaluation.labels import class_set, natural_order
+from skysift.evaluation.labels import class_set
 
 LABELS = [["2"], ["10"], ["1", "WISE"], None, [], ["2", "10"]]
 
@@ -20,8 +20,10 @@ def test_wanted_classes_fix_the_order_and_join_labels():
     assert found.assign(LABELS).tolist() == [0, 0, 1, -1, -1, 0]
 
 
-def test_natural_order():
-    assert sorted(["2C-10P", "2C-2P", "1C-3P", "10", "9"], key=natural_order) == ["1C-3P", "2C-2P", "2C-10P", "9", "10"]
+def test_the_order_of_the_data_set_is_kept():
+    found = class_set(LABELS, order=["WISE", "gone", "10"])
+    assert found.names == ("WISE", "gone", "10", "1", "2")
+    assert found.assign(LABELS).tolist() == [4, 2, -2, -1, -1, -2]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from skysift.datasets.labels import natural_order
 from skysift.errors import RequestError
 
 NONE = -1
@@ -43,7 +43,9 @@ class ClassSet:
         return np.array(found, dtype=np.int64)
 
 
-def class_set(labels: Iterable[Sequence[str] | None], wanted: Sequence[str] = ()) -> ClassSet:
+def class_set(
+    labels: Iterable[Sequence[str] | None], wanted: Sequence[str] = (), order: Sequence[str] = ()
+) -> ClassSet:
     """Fix the classes of a task from the whole data set, never from a split of it.
 
     Parameters
@@ -52,7 +54,10 @@ def class_set(labels: Iterable[Sequence[str] | None], wanted: Sequence[str] = ()
         The label lists of all samples.
     wanted : sequence of str
         `NAME` takes the label of that name; `NAME=LABEL+LABEL+...` makes one class of several labels. Their
-        order is the order of the class indices. Empty: every label that occurs, in natural order.
+        order is the order of the class indices. Empty: every label.
+    order : sequence of str
+        The data set's own order of its classes, for an empty `wanted`; they are kept also where none occurs. Labels
+        that are not in it follow in natural order.
 
     Returns
     -------
@@ -66,7 +71,8 @@ def class_set(labels: Iterable[Sequence[str] | None], wanted: Sequence[str] = ()
     """
     occurring = Counter(label for entry in labels for label in entry or ())
     groups: dict[str, list[str]] = {}
-    for text in wanted or sorted(occurring, key=natural_order):
+    every = [*order, *sorted(set(occurring) - set(order), key=natural_order)]
+    for text in wanted or every:
         name, equals, rest = text.partition("=") if wanted else (text, "", "")
         name = name.strip()
         if name in groups or not name:
@@ -77,7 +83,7 @@ def class_set(labels: Iterable[Sequence[str] | None], wanted: Sequence[str] = ()
         for label in group:
             if label in members:
                 raise RequestError(f"classes: the label {label!r} is in two classes; give it to one.")
-            if label not in occurring:
+            if wanted and label not in occurring:
                 some = ", ".join(sorted(occurring, key=natural_order)[:20]) or "none"
                 raise RequestError(f"classes: no cutout has the label {label!r} (class {name}); there are: {some}.")
             members[label] = index
@@ -87,8 +93,3 @@ def class_set(labels: Iterable[Sequence[str] | None], wanted: Sequence[str] = ()
             "use a labelled set (`--dataset PATH_OR_NAME`)."
         )
     return ClassSet(tuple(groups), members)
-
-
-def natural_order(text: str) -> list[tuple[int, int, str]]:
-    """Sort key that puts "2" before "10"."""
-    return [(0, int(p), "") if p.isdigit() else (1, 0, p) for p in re.findall(r"[0-9]+|[^0-9]+", text)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +72,7 @@ class Samples:
         return np.asarray(self.features[self.rows[samples]], dtype=np.float32)
 
 
-def load_samples(features: Artifact, classes: tuple[str, ...] = ()) -> Samples:
+def load_samples(features: Artifact, classes: tuple[str, ...] = (), order: tuple[str, ...] = ()) -> Samples:
     """Read the labelled samples of a features artifact.
 
     Parameters
@@ -79,6 +81,8 @@ def load_samples(features: Artifact, classes: tuple[str, ...] = ()) -> Samples:
         Of kind features.
     classes : tuple of str
         See `class_set`; empty: every label.
+    order : tuple of str
+        The data set's own order of its classes.
 
     Returns
     -------
@@ -98,13 +102,38 @@ def load_samples(features: Artifact, classes: tuple[str, ...] = ()) -> Samples:
     array = np.load(features.path("features.npy"), mmap_mode="r")
     if len(array) != table.num_rows:
         raise SkysiftError(f"features {features.id} has {len(array)} rows for {table.num_rows} cutouts: verify it.")
-    return make_samples(table, mosaics, array, classes)
+    return make_samples(table, mosaics, array, classes, order)
 
 
-def make_samples(table: pa.Table, mosaics: pa.Table, features: Any, classes: tuple[str, ...] = ()) -> Samples:
+def class_order(features: Artifact, find: Callable[[str], Artifact]) -> tuple[str, ...]:
+    """Return the classes in the order of the labelled sets that the features' catalogue comes from.
+
+    Parameters
+    ----------
+    features : Artifact
+        Of kind features.
+    find : callable
+        Id -> artifact.
+    """
+    names: dict[str, None] = {}
+    queue = list(features.inputs)
+    for id_ in queue:
+        artifact = find(id_)
+        if artifact.kind == "model":  # what an encoder was trained on says nothing about the task
+            continue
+        if (artifact.folder / "classes.json").is_file():
+            names |= dict.fromkeys(json.loads(artifact.path("classes.json").read_text())["classes"])
+        else:
+            queue += [i for i in artifact.inputs if i not in queue]
+    return tuple(names)
+
+
+def make_samples(
+    table: pa.Table, mosaics: pa.Table, features: Any, classes: tuple[str, ...] = (), order: tuple[str, ...] = ()
+) -> Samples:
     """Choose the labelled rows of a catalogue; arguments and errors as in `load_samples`."""
     labels = table.column("labels").to_pylist() if "labels" in table.column_names else [None] * table.num_rows
-    found = class_set(labels, classes)
+    found = class_set(labels, classes, order)
     assigned = found.assign(labels)
     rows = np.flatnonzero(assigned >= 0)
     notes: list[str] = []

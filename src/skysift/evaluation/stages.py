@@ -55,10 +55,12 @@ class Evaluate(Splitting, Stage):
     def run(self, context: Context) -> dict[str, Any]:
         """Evaluate and write the four files; return the counts and the headline scores."""
         from skysift.evaluation.evaluate import evaluate
-        from skysift.evaluation.samples import load_samples
+        from skysift.evaluation.samples import class_order, load_samples
         from skysift.evaluation.write import write_evaluation
 
-        samples = load_samples(context.input(self.features), self.classes)
+        features = context.input(self.features)
+        order = () if self.classes else class_order(features, context.input)
+        samples = load_samples(features, self.classes, order)
         chosen: dict[str, Protocol] = {name: getattr(self, name) for name in dict.fromkeys(self.protocol)}
         found = evaluate(
             samples,

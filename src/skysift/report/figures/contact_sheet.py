@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from skysift.report.figures.style import GREYS, PAGE_WIDTH, new_figure, shorten, styled
 
 TITLE = 1.55
+GAP = 0.04
 NO_DATA = "#b8c4d0"
 
 
@@ -35,16 +36,18 @@ def draw_contact_sheet(rows: Sequence[tuple[str, Sequence[NDArray[np.float32]]]]
     with styled():
         figure = new_figure(PAGE_WIDTH, cell * len(rows))
         figure.set_layout_engine("none")
-        width, height = cell / PAGE_WIDTH, 1 / len(rows)
+        axes = figure.add_axes((TITLE / PAGE_WIDTH, 0, 1 - TITLE / PAGE_WIDTH, 1))
+        axes.set_axis_off()
         for number, (title, images) in enumerate(rows):
-            bottom = 1 - (number + 1) * height
+            bottom = len(rows) - 1 - number
             lines = "\n".join(shorten(line, 26) for line in title.split("\n"))
-            figure.text(0.0, bottom + height / 2, lines, va="center", ha="left", fontsize=8.5, linespacing=1.35)
+            figure.text(0.0, (bottom + 0.5) / len(rows), lines, va="center", ha="left", fontsize=8.5, linespacing=1.35)
             for column, image in enumerate(images[:columns]):
-                left = TITLE / PAGE_WIDTH + column * width
-                axes = figure.add_axes((left, bottom, width * 0.96, height * 0.96))
-                axes.set_axis_off()
-                axes.imshow(np.ma.masked_invalid(stretch(image)), origin="lower", cmap=colours, vmin=0, vmax=1)
+                place = (column, column + 1 - GAP, bottom, bottom + 1 - GAP)
+                shown = np.ma.masked_invalid(stretch(image))
+                axes.imshow(shown, origin="lower", cmap=colours, vmin=0, vmax=1, extent=place, aspect="auto")
+        axes.set_xlim(0, columns)
+        axes.set_ylim(0, len(rows))
     return figure
 
 
