@@ -50,6 +50,8 @@ class HierarchicalKMeans:
     Attributes
     ----------
     tree_ : Tree
+    distances_ : array (N,) float32
+        Distance of each point from the centroid of its level-1 cluster.
     inertias_ : list of float
         Sum of squared distances at each level.
 
@@ -83,6 +85,8 @@ class HierarchicalKMeans:
         for level, k in enumerate(self.levels):
             centres = self._fit_level(data, level, k, shares[level])
             labels, squares = _nearest(self._points(data, k), centres)
+            if level == 0:
+                self.distances_ = np.sqrt(squares)
             centroids.append(centres)
             parents.append(labels.astype(np.int32))
             self.inertias_.append(float(squares.sum(dtype=np.float64)))

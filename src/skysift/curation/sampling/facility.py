@@ -80,7 +80,7 @@ def _batch(
 ) -> list[int]:
     rows = points.rows(torch.as_tensor(best, device=points.device))
     apart = torch.cdist(rows, rows, compute_mode="donot_use_mm_for_euclid_dist").square().cpu().numpy()
-    now, fresh = score.copy(), []
+    now, fresh = score.copy(), list[int]()
     while len(fresh) < count:
         i = int(now.argmax())
         if now[i] < 0 or (fresh and now[i] < outside):

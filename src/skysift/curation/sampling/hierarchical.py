@@ -30,7 +30,9 @@ class Hierarchical:
         """Return `target` rows."""
         found = list(self._descend(pool, pool.rows, target, pool.paths.shape[1] - 1, rng))
         rows, quota, held = (np.concatenate(part) for part in zip(*found, strict=True))
-        return ordered(rows, quota, held, f"balanced over {pool.paths.shape[1]} levels, {self.leaf.name} in its cluster")
+        return ordered(
+            rows, quota, held, f"balanced over {pool.paths.shape[1]} levels, {self.leaf.name} in its cluster"
+        )
 
     def _descend(
         self, pool: Pool, rows: Rows, target: int, level: int, rng: np.random.Generator
@@ -43,11 +45,9 @@ class Hierarchical:
                 yield kept, np.full(len(kept), share), np.full(len(kept), len(members))
 
 
-def share_out(
-    pool: Pool, rows: Rows, target: int, level: int, rng: np.random.Generator
-) -> Iterator[tuple[Rows, int]]:
+def share_out(pool: Pool, rows: Rows, target: int, level: int, rng: np.random.Generator) -> Iterator[tuple[Rows, int]]:
     """Yield the rows of each cluster of a level among `rows`, and its share of the target where that is not 0."""
-    clusters, inverse, counts = np.unique(pool.paths[rows, level], return_inverse=True, return_counts=True)
+    _, inverse, counts = np.unique(pool.paths[rows, level], return_inverse=True, return_counts=True)
     quality = np.bincount(inverse, weights=pool.weights[rows]) / counts
     sizes = np.full(len(counts), UNLIMITED) if pool.repeats else counts
     shares = water_fill(sizes, target, rng, quality=quality)

@@ -50,8 +50,8 @@ def water_fill(
         index = np.flatnonzero(group & (held > 0))
         amount = min(left, int(held[index].sum()))
         if amount:
-            weight = factor[index] if group is not None and factor[index[0]] > 0 else np.ones(len(index))
-            shares[index] = _fill(held[index], amount, weight, rng)
+            caps = np.where(factor[index] > 0, factor[index], 1.0)
+            shares[index] = _fill(held[index], amount, caps, rng)
             left -= amount
     return shares
 

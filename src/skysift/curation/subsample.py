@@ -1,0 +1,180 @@
+"""What the stage `Subsample` does: duplicates out, weights, the rule, and the tables that say why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from skysift.curation.duplicates import Removed, cosine_duplicates, pixel_overlaps, sky_overlaps, thin
+from skysift.curation.report import report
+from skysift.curation.sampling.facility import Facility
+from skysift.curation.sampling.flat import Flat
+from skysift.curation.sampling.hierarchical import Hierarchical
+from skysift.curation.sampling.leaves import Closest, Furthest, Leaf, Random
+from skysift.curation.sampling.pool import Chosen, Pool, Rule
+from skysift.curation.sampling.uniform import Uniform
+from skysift.curation.tree import Tree
+from skysift.curation.work import clustered_features, features_of, path_column, pick_device
+from skysift.cutouts.catalogue import Catalogue, write_table
+from skysift.store.digest import write_json
+from skysift.store.errors import RequestError
+
+if TYPE_CHECKING:
+    from skysift.curation.stages import Subsample
+    from skysift.store.context import Context
+
+LEAVES: dict[str, type[Leaf]] = {"random": Random, "closest": Closest, "furthest": Furthest}
+
+
+def run_subsample(stage: Subsample, context: Context) -> dict[str, Any]:
+    """Choose the cutouts, write the catalogue and the report; return the counts."""
+    clusters = context.input(stage.clusters)
+    tree = Tree.open(clusters.folder)
+    n = len(tree.parents[0])
+    if stage.target_size > n and not stage.repeats:
+        raise RequestError(
+            f"target size {stage.target_size} is larger than the set of {n} cutouts; ask for at most {n}"
+        )
+    catalogue = Catalogue.open(features_of(clusters, context))
+    features = clustered_features(clusters, context)
+    paths = tree.path(np.asarray(tree.parents[0]))
+    removed = find_duplicates(stage, catalogue, features, paths[:, 0])
+    allowed = np.ones(n, dtype=bool)
+    for part in removed.values():
+        allowed[part.rows] = False
+    left = int(allowed.sum())
+    if stage.target_size > left and not stage.repeats:
+        raise RequestError(
+            f"target size {stage.target_size} is larger than the {left} cutouts left of {n} without near-duplicates; "
+            f"ask for at most {left}, or raise duplicate-cosine or duplicate-overlap"
+        )
+    pool = Pool(
+        paths=paths,
+        distances=np.load(clusters.path("distances.npy"), mmap_mode="r"),
+        weights=quality(catalogue, weigh_valid=stage.weigh_valid, artefact_column=stage.artefact_column),
+        allowed=allowed,
+        features=features,
+        repeats=stage.repeats,
+    )
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([stage.seed, 0x5AB5])))
+    chosen = make_rule(stage, pick_device(context.device)).select(pool, stage.target_size, rng)
+    catalogue.select(chosen.rows).write(context.folder)
+    write_table(selection_table(catalogue, pool, chosen), context.folder / "selection.parquet")
+    write_table(duplicate_table(catalogue, removed), context.folder / "duplicates.parquet")
+    content = report(tree, catalogue, features, pool, chosen, {name: len(part.rows) for name, part in removed.items()})
+    write_json(context.folder / "report.json", content)
+    return {
+        "rows": len(chosen.rows),
+        "distinct": len(np.unique(chosen.rows)),
+        "duplicates": int(n - left),
+        "set": n,
+    }
+
+
+def make_rule(stage: Subsample, device: str) -> Rule:
+    """Return the rule that the stage asks for."""
+    leaf = LEAVES[stage.leaf]()
+    rules: dict[str, Rule] = {
+        "hierarchical": Hierarchical(leaf),
+        "flat": Flat(leaf),
+        "uniform": Uniform(),
+        "facility": Facility(device),
+    }
+    return rules[stage.rule]
+
+
+def find_duplicates(
+    stage: Subsample, catalogue: Catalogue, features: NDArray[np.float32], leaf: NDArray[np.int32]
+) -> dict[str, Removed]:
+    """Return what is left out: first for shared sky, then, of the rest, for alike features."""
+    snr = catalogue.column("snr").astype(np.float64)
+    nobody = Removed(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+    removed = {"overlap": nobody, "cosine": nobody}
+    if stage.duplicate_overlap is not None:
+        image = catalogue.mosaic_rows()
+        plane = np.unique(np.stack([image, catalogue.column("plane").astype(np.int64)]), axis=1, return_inverse=True)[1]
+        windows, fraction = catalogue.windows, stage.duplicate_overlap
+        scale = catalogue.mosaics.column("pixel_scale").to_numpy().astype(np.float64)[image] / 3600.0
+        ra, dec = (catalogue.column(name).astype(np.float64) for name in ("ra", "dec"))
+        parts = [
+            pixel_overlaps(windows, plane, fraction),
+            sky_overlaps(ra, dec, windows[:, 2:] * scale[:, None], plane, fraction),
+        ]
+        first, second, share = (np.concatenate(column) for column in zip(*parts, strict=True))
+        removed["overlap"] = thin((first, second, share), snr)
+    if stage.duplicate_cosine is not None:
+        rest = np.setdiff1d(np.arange(len(catalogue)), removed["overlap"].rows)
+        removed["cosine"] = cosine_duplicates(features, leaf, rest, snr, stage.duplicate_cosine)
+    return removed
+
+
+def quality(catalogue: Catalogue, *, weigh_valid: bool, artefact_column: str | None) -> NDArray[np.float64]:
+    """Return the weight (N,) of each cutout: valid fraction times 1 - artefact score; unknown values count as good.
+
+    Raises
+    ------
+    RequestError
+        If the catalogue has no such column, or it holds anything but scores from 0 to 1.
+    """
+    weights = np.ones(len(catalogue))
+    if weigh_valid:
+        valid = catalogue.column("valid_fraction").astype(np.float64)
+        weights *= np.where(np.isnan(valid), 1.0, valid)
+    if artefact_column is not None:
+        if artefact_column not in catalogue.table.column_names:
+            raise RequestError(
+                f"the catalogue has no column {artefact_column}; it has {', '.join(catalogue.table.column_names)}"
+            )
+        kind = catalogue.table.schema.field(artefact_column).type
+        if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
+            raise RequestError(f"column {artefact_column} holds no numbers but {kind}; name a score from 0 to 1")
+        score = catalogue.column(artefact_column).astype(np.float64)
+        score = np.where(np.isnan(score), 0.0, score)
+        if score.min() < 0 or score.max() > 1:
+            raise RequestError(
+                f"column {artefact_column} goes from {score.min():g} to {score.max():g}; "
+                "an artefact score is from 0 to 1"
+            )
+        weights *= 1.0 - score
+    return weights
+
+
+def selection_table(catalogue: Catalogue, pool: Pool, chosen: Chosen) -> Any:
+    """Return the table that says why each cutout was kept."""
+    whole = chosen.quota >= chosen.held
+    reasons = pa.DictionaryArray.from_arrays(
+        pa.array(whole.astype(np.int32)), pa.array([chosen.reason, f"{chosen.reason}: all that it holds"])
+    )
+    return pa.table(
+        {
+            "row": pa.array(chosen.rows),
+            "cutout_id": catalogue.table.column("cutout_id").take(pa.array(chosen.rows)).combine_chunks(),
+            "path": path_column(pool.paths[chosen.rows]),
+            "reason": reasons.cast(pa.string()),
+            "quota": pa.array(chosen.quota, pa.int64()),
+            "held": pa.array(chosen.held, pa.int64()),
+            "weight": pa.array(pool.weights[chosen.rows].astype(np.float32)),
+            "distance": pa.array(np.asarray(pool.distances)[chosen.rows].astype(np.float32)),
+        }
+    )
+
+
+def duplicate_table(catalogue: Catalogue, removed: dict[str, Removed]) -> Any:
+    """Return the table of what was left out, and in favour of what."""
+    rows = np.concatenate([part.rows for part in removed.values()])
+    kept = np.concatenate([part.kept for part in removed.values()])
+    likeness = np.concatenate([part.likeness for part in removed.values()])
+    cause = np.repeat(list(removed), [len(part.rows) for part in removed.values()])
+    ids = catalogue.table.column("cutout_id")
+    return pa.table(
+        {
+            "row": pa.array(rows),
+            "cutout_id": ids.take(pa.array(rows)).combine_chunks(),
+            "kept": ids.take(pa.array(kept)).combine_chunks(),
+            "cause": pa.array(cause.astype(str).tolist(), pa.string()),
+            "likeness": pa.array(likeness.astype(np.float32)),
+        }
+    )
