@@ -67,6 +67,19 @@ def test_random_weights_depend_on_the_seed_alone() -> None:
     assert load_encoder("timm:test_resnet", weights="random", seed=2).digest() != first.digest()
 
 
+def test_random_weights_do_not_depend_on_other_threads() -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(4) as pool:
+        digests = list(
+            pool.map(lambda s: load_encoder("timm:test_resnet", weights="random", seed=s).digest(), [1, 2] * 6)
+        )
+    assert digests[0] != digests[1]
+    assert set(digests[::2]) == {digests[0]}
+    assert set(digests[1::2]) == {digests[1]}
+    assert digests[0] == load_encoder("timm:test_resnet", weights="random", seed=1).digest()
+
+
 @pytest.mark.parametrize("channels", [1, 2, 3])
 def test_channels_as_asked(channels: int) -> None:
     encoder = load_encoder("timm:test_resnet", weights="random", channels=channels, image_size=32)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -10,6 +13,8 @@ from torch import Tensor, nn
 
 from skysift.encoders._torchvision import ensure
 from skysift.errors import RequestError
+
+_builders = threading.RLock()
 
 
 def build_backbone(
@@ -48,8 +53,7 @@ def build_backbone(
     timm = timm_library()
     check_name(name)
     options = {**size_arguments(name, image_size), **(arguments or {})}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with drawing(seed):
         try:
             module: nn.Module = timm.create_model(name, pretrained=False, num_classes=0, in_chans=channels, **options)
         except (TypeError, ValueError, AssertionError, RuntimeError, ArithmeticError) as error:
@@ -57,6 +61,17 @@ def build_backbone(
                 f"timm can't build {name} for {channels} channels and {image_size or 'its own'} pixels: {error}."
             ) from error
     return module
+
+
+@contextmanager
+def drawing(seed: int) -> Iterator[None]:
+    """Let torch's global generator start from a seed, and put it back afterwards.
+
+    Libraries draw initial weights from that generator, which threads share: one builds at a time.
+    """
+    with _builders, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 def check_name(name: str) -> None:

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import torch
 from safetensors import SafetensorError
 
-from skysift.encoders.backbones import build_backbone, check_name, size_arguments, timm_library
+from skysift.encoders.backbones import build_backbone, check_name, drawing, size_arguments, timm_library
 from skysift.encoders.checkpoint import DESCRIPTION, load_checkpoint
 from skysift.encoders.encoder import Description, Encoder, measured_dim, preset
 from skysift.encoders.hub import timm_weights, transformers_folder
@@ -152,7 +151,7 @@ def _from_timm(request: Request, name: str) -> Encoder:
 def _pretrained(name: str, channels: int, size: int) -> Any:
     """Let timm load its own file of weights, adapted to channels and size."""
     path = timm_weights(name)
-    with torch.random.fork_rng(devices=[]):
+    with drawing(0):
         try:
             return timm_library().create_model(
                 name,

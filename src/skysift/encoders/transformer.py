@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from skysift.encoders._torchvision import ensure
-from skysift.encoders.backbones import tokens_to_map
+from skysift.encoders.backbones import drawing, tokens_to_map
 from skysift.errors import RequestError, SkysiftError
 
 MAY_LACK = ("pooler.dense.", "embeddings.mask_token")
@@ -75,8 +75,8 @@ def from_folder(folder: Path, name: str) -> tuple[nn.Module, Any]:
         If weights are missing, don't fit, or the model takes no images.
     """
     transformers = transformers_library()
-    with quiet(transformers), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)  # of a head that the checkpoint lacks and nothing reads: the digest shall not vary
+    # the seed is of a head that the checkpoint lacks and nothing reads: the digest shall not vary
+    with quiet(transformers), drawing(0):
         config = image_config(folder, name)
         try:
             module, info = transformers.AutoModel.from_pretrained(
@@ -123,8 +123,7 @@ def image_config(folder: Path, name: str) -> Any:
 def seeded(config: Any, name: str, seed: int) -> nn.Module:
     """Build an image model with random weights from a seed; torch's global generator is left as it was."""
     transformers = transformers_library()
-    with quiet(transformers), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with quiet(transformers), drawing(seed):
         module: nn.Module = transformers.AutoModel.from_config(config, trust_remote_code=False)
     check_takes_images(module, name)
     return module.eval()

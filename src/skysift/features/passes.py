@@ -7,6 +7,7 @@ order of a single addition: equal bytes on one core and on sixty-four.
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -110,13 +111,33 @@ def ahead(work: Callable[[T], R], items: Sequence[T], workers: int, waiting: int
 
 @contextmanager
 def one_thread_each() -> Iterator[int]:
-    """Let torch use one thread in each thread of this process; yields how many it used before."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    """Let torch use one thread in each thread of this process; yields how many it used before.
+
+    Several threads may be inside at once; the last one out puts the number back.
+    """
+    with _threads.lock:
+        if _threads.inside == 0:
+            _threads.before = torch.get_num_threads()
+            torch.set_num_threads(1)
+        _threads.inside += 1
     try:
-        yield before
+        yield _threads.before
     finally:
-        torch.set_num_threads(before)
+        with _threads.lock:
+            _threads.inside -= 1
+            if _threads.inside == 0:
+                torch.set_num_threads(_threads.before)
+
+
+class _Threads:
+    """How many callers want single-threaded arithmetic, and what torch is set back to afterwards."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.inside, self.before = 0, 1
+
+
+_threads = _Threads()
 
 
 @torch.inference_mode()
