@@ -12,7 +12,7 @@ from astropy.stats import sigma_clip
 from astropy.visualization import ZScaleInterval
 from numpy.typing import NDArray
 
-from skysift.imaging.limits import sigma_limits, zscale_limits, zscale_slopes
+from skysift.imaging.limits import sigma_limits, sorted_sigma_limits, zscale_limits, zscale_slopes
 from skysift.imaging.order import order
 from tests.imaging.conftest import KINDS, radio_image
 
@@ -29,13 +29,15 @@ def compare(images: NDArray[np.float32], low: float, high: float, iterations: in
     tensor = torch.from_numpy(images)
     valid = torch.isfinite(tensor)
     tensor = torch.where(valid, tensor, torch.nan)
-    bounds = sigma_limits(order(tensor, valid), low, high, iterations)
+    bounds = sigma_limits(tensor, valid, low, high, iterations)
+    by_sorting = sorted_sigma_limits(order(tensor, valid), low, high, iterations)
     fit = zscale_slopes(tensor, valid)
     for row, image in enumerate(images):
         values = image[np.isfinite(image)]
         scale = np.abs(values).max()
         expected = astropy_clip(image, low, high, iterations)
-        np.testing.assert_allclose([float(b[row]) for b in bounds], expected, rtol=1e-5, atol=1e-6 * scale)
+        for found in (bounds, by_sorting):
+            np.testing.assert_allclose([float(b[row]) for b in found], expected, rtol=1e-5, atol=1e-6 * scale)
         for contrast in (0.25, 0.40):
             expected = ZScaleInterval(contrast=contrast).get_limits(values.astype(np.float64))
             ours = [float(limit[row]) for limit in zscale_limits(fit, contrast)]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from skysift.imaging.order import Ordered, sort_rows
+from skysift.imaging.clipping import clip_bounds
+from skysift.imaging.order import Ordered, order, sort_rows
 
 SAMPLES = 1000
 MAX_REJECT = 0.5
@@ -14,11 +15,45 @@ KREJ = 2.5
 ITERATIONS = 5
 
 
-def sigma_limits(ordered: Ordered, low: float, high: float, iterations: int) -> tuple[Tensor, Tensor]:
+def sigma_limits(
+    images: Tensor, valid: Tensor | None, low: float, high: float, iterations: int
+) -> tuple[Tensor, Tensor]:
     """Return the bounds of iterated sigma clipping about the median.
 
+    Equal to `astropy.stats.sigma_clip(..., return_bounds=True)`.
+
+    Parameters
+    ----------
+    images : Tensor
+        (B, H, W) float32, NaN where not valid.
+    valid : Tensor, optional
+        (B, H, W) bool; all pixels if not given.
+    low, high : float
+        Bounds below and above the median [standard deviations].
+    iterations : int
+        Most iterations.
+
+    Returns
+    -------
+    tuple of Tensor
+        Lower and upper bound, (B,) float64.
+    """
+    if images.device.type != "cpu":
+        seen = valid if valid is not None else torch.ones_like(images, dtype=torch.bool)
+        return sorted_sigma_limits(order(images, seen), low, high, iterations)
+    rows = list(images.flatten(1).numpy())
+    if valid is not None:
+        rows = [row[mask] for row, mask in zip(rows, valid.flatten(1).numpy(), strict=True)]
+    bounds = [clip_bounds(row, low, high, iterations) for row in rows]
+    lower, upper = torch.tensor(bounds, dtype=torch.float64).reshape(-1, 2).unbind(1)
+    return lower, upper
+
+
+def sorted_sigma_limits(ordered: Ordered, low: float, high: float, iterations: int) -> tuple[Tensor, Tensor]:
+    """Return the bounds of iterated sigma clipping from sorted pixels, for all images at once.
+
     What survives is a run of the sorted pixels, so prefix sums (float64, about the median) give every standard
-    deviation. Equal to `astropy.stats.sigma_clip(..., return_bounds=True)`.
+    deviation.
 
     Parameters
     ----------
@@ -56,15 +91,17 @@ def sigma_limits(ordered: Ordered, low: float, high: float, iterations: int) -> 
     return bounds
 
 
-def zscale_slopes(images: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+def zscale_slopes(images: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Fit lines to sorted samples of images, as IRAF's zscale does.
 
     Every image is sampled with the stride that astropy's `ZScaleInterval` takes over its valid pixels.
 
     Parameters
     ----------
-    images, valid : Tensor
-        (B, H, W) float32 and bool.
+    images : Tensor
+        (B, H, W) float32, NaN where not valid.
+    valid : Tensor, optional
+        (B, H, W) bool; all pixels if not given.
 
     Returns
     -------
@@ -109,14 +146,14 @@ def zscale_limits(fit: tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], co
     return torch.where(stands, low, smallest), torch.where(stands, high, largest)
 
 
-def _samples(images: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+def _samples(images: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
     """Take every n-th valid pixel of each image, at most 1000."""
     flat = images.flatten(1)
-    counts = valid.flatten(1).sum(1)
     pixels = flat.shape[1]
-    if bool((counts == pixels).all()):
+    if valid is None:
         taken = flat[:, :: max(1, int(pixels / SAMPLES))][:, :SAMPLES]
-        return taken, torch.full_like(counts, taken.shape[1])
+        return taken, torch.full((len(flat),), taken.shape[1], device=flat.device)
+    counts = valid.flatten(1).sum(1)
     stride = (counts.double() / SAMPLES).clamp_min(1).long()
     number = torch.clamp_max((counts + stride - 1) // stride, SAMPLES)
     rank = valid.flatten(1).cumsum(1)

@@ -25,9 +25,10 @@ from skysift.imaging.options import (
     Transform,
     ZScale,
 )
-from skysift.imaging.order import Ordered, order
+from skysift.imaging.order import order
 from skysift.imaging.resize import resize
 
+CACHED_PIXELS = 1 << 18
 Images = Tensor | np.ndarray[Any, Any] | Sequence[np.ndarray[Any, Any]]
 
 
@@ -119,23 +120,33 @@ def _groups(images: Images, device: str | torch.device) -> list[tuple[Tensor, Te
 
 
 def _preprocess_equal(images: Tensor, spec: Preprocess, seeds: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Preprocess images of one shape."""
-    valid = torch.isfinite(images)
-    if spec.zero_is_invalid:
-        valid &= images != 0
-    if not bool(valid.all()):
-        images = torch.where(valid, images, torch.nan)
-    batch = _Batch(images, valid, seeds)
-    made: dict[str, Tensor] = {}
-    channels = []
+    """Preprocess images of one shape; on CPU in pieces that stay in the processor's cache."""
+    if images.device.type != "cpu":
+        return _preprocess_piece(images, spec, seeds)
+    out = images.new_empty((len(images), spec.channels, spec.size, spec.size))
+    kept = torch.empty((len(images), 1, spec.size, spec.size), dtype=torch.bool)
+    step = max(1, CACHED_PIXELS // max(images[0].numel(), 1))
+    for start in range(0, len(images), step):
+        piece = slice(start, start + step)
+        out[piece], kept[piece] = _preprocess_piece(images[piece], spec, None if seeds is None else seeds[piece])
+    return out, kept
+
+
+def _preprocess_piece(images: Tensor, spec: Preprocess, seeds: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Make the channels of a few images, resize and fill them."""
+    batch = _Batch(images, spec.zero_is_invalid, seeds)
+    valid = batch.valid
+    channels = images.new_empty((len(images), spec.channels, *images.shape[1:]))
+    done: dict[Transform, int] = {}
     for index in range(spec.channels):
         transform = spec.channel(index)
-        key = transform.model_dump_json()
-        if key not in made:
-            made[key] = batch.channel(transform, index)
-        channels.append(made[key])
-    filled = torch.where(valid[:, None], torch.stack(channels, 1), 0.0) if batch.holes else torch.stack(channels, 1)
-    out, kept = resize(filled, valid[:, None], spec.size)
+        if transform in done and not isinstance(transform, OneOf):
+            channels[:, index] = channels[:, done[transform]]
+            continue
+        batch.channel(transform, index, channels[:, index])
+        done[transform] = index
+    filled = torch.where(valid[:, None], channels, 0.0) if batch.holes else channels
+    out, kept = resize(filled, valid[:, None], spec.size, whole=not batch.holes)
     if spec.fill == "median" and not bool(kept.all()):
         out = torch.where(kept, out, _medians(filled, valid)[:, :, None, None])
     if spec.mean is not None and spec.std is not None:
@@ -156,53 +167,50 @@ def _medians(channels: Tensor, valid: Tensor) -> Tensor:
 class _Batch:
     """Images of one shape, with what their channels share worked out once."""
 
-    def __init__(self, images: Tensor, valid: Tensor, seeds: Tensor | None) -> None:
-        self.images, self.valid, self.seeds = images, valid, seeds
-        self.holes = not bool(valid.all())
-        self._ordered: Ordered | None = None
+    def __init__(self, images: Tensor, zero_is_invalid: bool, seeds: Tensor | None) -> None:
+        self.seeds = seeds
+        low, high = images.flatten(1).aminmax(dim=1)
+        self.holes = zero_is_invalid or not bool(torch.isfinite(low - high).all())
+        if self.holes:
+            self.valid = torch.isfinite(images)
+            if zero_is_invalid:
+                self.valid &= images != 0
+            images = torch.where(self.valid, images, torch.nan)
+            there = self.valid.flatten(1).any(1)
+            low = torch.where(there, torch.where(self.valid, images, torch.inf).flatten(1).amin(1), 0.0)
+            high = torch.where(there, torch.where(self.valid, images, -torch.inf).flatten(1).amax(1), 0.0)
+        else:
+            self.valid = torch.ones((), dtype=torch.bool, device=images.device).expand_as(images)
+        self.images = images
+        self.extent = (low.double(), high.double())
         self._zscale: tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor] | None = None
-        self._extent: tuple[Tensor, Tensor] | None = None
 
-    def channel(self, transform: Transform, index: int) -> Tensor:
-        """Return one channel, (B, H, W) in [0, 1]; undefined where invalid."""
+    def channel(self, transform: Transform, index: int, out: Tensor) -> None:
+        """Fill one channel, (B, H, W), with values in [0, 1]; undefined where invalid."""
         if isinstance(transform, SigmaClip):
-            if self._ordered is None:
-                self._ordered = order(self.images, self.valid)
-            return self._clamped(*sigma_limits(self._ordered, transform.low, transform.high, transform.iterations))
-        if isinstance(transform, ZScale):
+            seen = self.valid if self.holes else None
+            limits = sigma_limits(self.images, seen, transform.low, transform.high, transform.iterations)
+            self._clamped(*limits, out)
+        elif isinstance(transform, ZScale):
             if self._zscale is None:
-                self._zscale = zscale_slopes(self.images, self.valid)
-            return self._clamped(*zscale_limits(self._zscale, transform.contrast))
-        normal = self._clamped(*self.extent)
-        if isinstance(transform, OneOf):
-            return self._one_of(transform, normal, index)
-        return _stretch(normal, transform)
+                self._zscale = zscale_slopes(self.images, self.valid if self.holes else None)
+            self._clamped(*zscale_limits(self._zscale, transform.contrast), out)
+        else:
+            self._clamped(*self.extent, out)
+            if isinstance(transform, OneOf):
+                out.copy_(self._one_of(transform, out, index))
+            elif not isinstance(transform, MinMax):
+                out.copy_(_stretch(out, transform))
 
-    @property
-    def extent(self) -> tuple[Tensor, Tensor]:
-        """Smallest and largest valid value, (B,) float64."""
-        if self._extent is None:
-            flat = self.images.flatten(1)
-            if self.holes:
-                seen = self.valid.flatten(1)
-                low = torch.where(seen, flat, torch.inf).amin(1)
-                high = torch.where(seen, flat, -torch.inf).amax(1)
-                there = seen.any(1)
-                low, high = (torch.where(there, edge, 0.0) for edge in (low, high))
-            else:
-                low, high = flat.aminmax(dim=1)
-            self._extent = (low.double(), high.double())
-        return self._extent
-
-    def _clamped(self, low: Tensor, high: Tensor) -> Tensor:
+    def _clamped(self, low: Tensor, high: Tensor, out: Tensor) -> None:
         """Clamp to limits, then scale the range that is left to [0, 1]; a constant image becomes 0."""
         smallest, largest = self.extent
         bottom = torch.minimum(torch.maximum(smallest, low), high)
         top = torch.maximum(torch.minimum(largest, high), low)
         span = top - bottom
         scale = torch.where(span > 0, 1 / span.clamp_min(1e-300), 0.0)
-        scaled = (self.images - bottom.float()[:, None, None]) * scale.float()[:, None, None]
-        return scaled.clamp_(0, 1)
+        torch.sub(self.images, bottom.float()[:, None, None], out=out)
+        out.mul_(scale.float()[:, None, None]).clamp_(0, 1)
 
     def _one_of(self, transform: OneOf, normal: Tensor, index: int) -> Tensor:
         if self.seeds is None:

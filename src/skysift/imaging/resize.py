@@ -8,7 +8,7 @@ from torch.nn.functional import interpolate
 LEAST_WEIGHT = 0.5
 
 
-def resize(images: Tensor, valid: Tensor, size: int) -> tuple[Tensor, Tensor]:
+def resize(images: Tensor, valid: Tensor, size: int, *, whole: bool | None = None) -> tuple[Tensor, Tensor]:
     """Resize by antialiased bilinear interpolation, normalised by the weight of valid pixels.
 
     Parameters
@@ -19,6 +19,8 @@ def resize(images: Tensor, valid: Tensor, size: int) -> tuple[Tensor, Tensor]:
         (B, 1, H, W) bool.
     size : int
         Side of the result [pixel].
+    whole : bool, optional
+        Whether all pixels are valid; found out where not said.
 
     Returns
     -------
@@ -30,7 +32,7 @@ def resize(images: Tensor, valid: Tensor, size: int) -> tuple[Tensor, Tensor]:
     if images.shape[-2:] == (size, size):
         return images, valid
     scaled = interpolate(images, (size, size), mode="bilinear", antialias=True, align_corners=False)
-    if bool(valid.all()):
+    if bool(valid.all()) if whole is None else whole:
         return scaled, valid.new_ones((*valid.shape[:2], size, size))
     weight = interpolate(valid.to(images.dtype), (size, size), mode="bilinear", antialias=True, align_corners=False)
     kept = weight >= LEAST_WEIGHT
