@@ -23,7 +23,7 @@ def modernise(tokens: list[str]) -> list[str]:
     ['cutouts', '--mosaics', 'survey', '--window-size=128']
     """
     renamed = RENAMED.get(tokens[0], {}) if tokens else {}
-    modern = []
+    modern: list[str] = []
     for position, word in enumerate(tokens):
         if word == "--":
             return modern + tokens[position:]

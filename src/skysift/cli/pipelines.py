@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -90,12 +91,15 @@ def demo(
         skysift demo --out /tmp/demo --seed 3
     """
     from skysift.pipeline import run_demo
+    from skysift.report import build_report
 
     options = running or Running()
     if options.store is None:
         options = Running(**{**vars(options), "store": str(out / "store")})
     with session(options) as active:
-        page = run_demo(active.store, out, seed=seed, run=active.run, progress=active.progress)
+        made = run_demo(active.store, out, seed=seed, run=active.run, progress=active.progress)
+        page = build_report(active.store, made["score"].id, out / "report.html", progress=active.progress)
+    print(f"The report is {page.resolve().as_uri()}", file=sys.stderr)
     print(page)
 
 

@@ -42,19 +42,6 @@ def train(name: str, options: dict[str, Any], active: Session) -> Artifact:
     return make(name, options, active)
 
 
-def features(name: str, options: dict[str, Any], active: Session) -> Artifact:
-    """Extract features; an encoder that is an artifact of ours becomes an input."""
-    from skysift.features.specification import split_encoder
-
-    if "encoder" in options:
-        encoder, model = split_encoder(str(options["encoder"]))
-        options["encoder"] = encoder
-        options = {k: v for k, v in options.items() if v is not None}
-        if model is not None:
-            options["model"] = model
-    return make(name, options, active)
-
-
 def evaluate(name: str, options: dict[str, Any], active: Session) -> Artifact:
     """Evaluate features, or an encoder on a labelled set (then the features are extracted first)."""
     model, dataset = options.pop("model", None), options.pop("dataset", None)
@@ -63,7 +50,10 @@ def evaluate(name: str, options: dict[str, Any], active: Session) -> Artifact:
             raise RequestError("skysift evaluate MODEL needs --dataset: a path, a name, or the id of labelled cutouts.")
         from skysift.pipeline.compose import labelled_features
 
-        options["features"] = labelled_features(active.store, str(model), str(dataset), active.run).id
+        found = labelled_features(
+            active.store, str(model), str(dataset), active.run, weights=options.pop("weights", None)
+        )
+        options["features"] = found.id
     return make(name, options, active)
 
 
@@ -103,7 +93,6 @@ COMMANDS: dict[str, Command] = {
             "skysift features 3f2a --encoder timm:resnet18 --weights random",
             "skysift features 3f2a --encoder 77aa   # an encoder that skysift trained",
         ),
-        features,
     ),
     "cluster": Command(
         "features", ("skysift cluster 5d01 --levels 1000,100,10", "skysift cluster 5d01 --config tree.yaml")
@@ -119,17 +108,18 @@ COMMANDS: dict[str, Command] = {
         train,
         {"merged_cutouts_id": _text("The set that the subsample was drawn from; checked, nothing else.")},
     ),
-    "import-weights": Command("weights", ("skysift import-weights epoch99.ckpt --backbone resnet18",)),
+    "import-weights": Command("file", ("skysift import-weights epoch99.ckpt --backbone resnet18",)),
     "evaluate": Command(
         "model",
         (
             "skysift evaluate 77aa --dataset mirabest_train.npz",
             "skysift evaluate timm:resnet18 --dataset mnist",
-            "skysift evaluate --features 5d01 --protocol knn",
+            "skysift evaluate --features 5d01 --protocols knn",
         ),
         evaluate,
         {
             "model": _text("The encoder: an id, a name, or timm:NAME, hf:NAME."),
+            "weights": _text("For timm:NAME and hf:NAME: pretrained, or random as a baseline."),
             "dataset": _text("Labelled set: a path, a name below $SKYSIFT_DATASETS, or the id of labelled cutouts."),
         },
     ),

@@ -6,13 +6,16 @@ from collections.abc import Callable
 
 from skysift.errors import RequestError
 from skysift.pipeline.catalogue import stage_class
+from skysift.pipeline.definition import validated
 from skysift.store.artifact import Artifact
 from skysift.store.fields import Input, markers
 from skysift.store.stage import Stage
 from skysift.store.store import Store
 
 
-def labelled_features(store: Store, encoder: str, dataset: str, run: Callable[[Stage], Artifact]) -> Artifact:
+def labelled_features(
+    store: Store, encoder: str, dataset: str, run: Callable[[Stage], Artifact], *, weights: str | None = None
+) -> Artifact:
     """Return the features of a labelled set by an encoder, making what is missing.
 
     Parameters
@@ -25,14 +28,15 @@ def labelled_features(store: Store, encoder: str, dataset: str, run: Callable[[S
         Id of labelled cutouts, a path, or a name below `SKYSIFT_DATASETS`.
     run : callable
         Makes one stage's artifact.
+    weights : str, optional
+        `pretrained` or `random`, for encoders that are no artifacts.
     """
-    from skysift.encoders import split_encoder_spec
-
     features = stage_class("features")
-    labelled = _artifact(store, dataset, features) or run(stage_class("dataset")(source=dataset))
-    name, model = split_encoder_spec(encoder)
-    options = {"cutouts": labelled.id} | ({"model": model} if model is not None else {"encoder": name})
-    return run(features.model_validate(options))
+    labelled = _artifact(store, dataset, features) or run(
+        validated(stage_class("dataset"), {"source": dataset}, where="dataset")
+    )
+    options = {"cutouts": labelled.id, "encoder": encoder} | ({} if weights is None else {"weights": weights})
+    return run(validated(features, options, where="features"))
 
 
 def _artifact(store: Store, reference: str, consumer: type[Stage]) -> Artifact | None:
