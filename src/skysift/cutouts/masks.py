@@ -41,9 +41,9 @@ def find_masks(mosaics: Sequence[str], pattern: str) -> list[tuple[str, str]]:
         except RequestError as error:
             missing[mosaic] = error
     masks = {_same(mask) for _, mask in found}
-    for mosaic, error in missing.items():
+    for mosaic, reason in missing.items():
         if _same(mosaic) not in masks:
-            raise error
+            raise reason
     return [(mosaic, mask) for mosaic, mask in found if _same(mosaic) not in masks]
 
 

@@ -22,6 +22,8 @@ IntArray = NDArray[np.int64]
 MAX_CANDIDATES = 2048
 """Pixels looked at one by one in a window; beyond it (few distinct values) the window is partitioned as a whole."""
 
+_CHUNK_PIXELS = 1 << 18  # stays in a core's own cache
+_PIXELS_PER_BIN = 3
 _SAMPLES = 64
 _LEAST_SAMPLES = 8
 _SPAN_IN_MADS = 2.5
@@ -79,12 +81,12 @@ def median_and_mad(
     limits = _bin_limits(blocks, finite)
     todo = np.arange(windows)
     if limits is not None:
-        bins = int(np.clip(blocks.shape[1] // 2, 64, 4096))
+        bins = int(np.clip(blocks.shape[1] // _PIXELS_PER_BIN, 64, 4096))
         binned = _bin(blocks, finite, bins, *limits)
-        cumulative = binned.starts[members[:, 0]] - binned.starts[members[:, 0], :1]
+        before = binned.starts - binned.starts[:, :1]
+        cumulative = before[members[:, 0]]
         for part in range(1, parts):
-            cumulative += binned.starts[members[:, part]]
-            cumulative -= binned.starts[members[:, part], :1]
+            cumulative += before[members[:, part]]
         todo = _select(binned, cumulative, members, median, mad)
     for window in todo.tolist():
         _partition(blocks, finite, members[window], window, median, mad)
@@ -124,21 +126,26 @@ def _bin(blocks: Float32Array, finite: NDArray[np.bool_] | None, bins: int, low:
     """Group the pixels by block and bin, in linear time."""
     from scipy.sparse import csr_array
 
-    count = len(blocks)
+    count, size = blocks.shape
     scale = np.float32((bins - 3) / (high - low))
     # The first bin is open below, so that the range proper begins one bin width above `origin`.
     origin = np.float32(low - (high - low) / (bins - 3))
-    empty = _Binned(np.empty(0, np.float32), np.empty((0, bins), np.int32), origin, scale)
-    keys = empty.code(blocks)
-    if finite is not None:
-        keys[~finite] = bins - 1
-    keys += (np.arange(count, dtype=np.int32) * bins)[:, None]
-    # The transpose of a one-row sparse matrix is a counting sort by column, done in C.
-    row = csr_array(
-        (blocks.ravel(), keys.ravel(), np.array([0, blocks.size], np.int32)), shape=(1, count * bins)
-    ).tocsc()
-    starts = row.indptr[:-1].astype(np.int32, copy=False).reshape(count, bins)
-    return _Binned(row.data, starts, origin, scale)
+    binned = _Binned(np.empty(blocks.size, np.float32), np.empty((count, bins), np.int32), origin, scale)
+    step = max(1, _CHUNK_PIXELS // size)
+    for begin in range(0, count, step):
+        chunk = slice(begin, min(begin + step, count))
+        pixels, first = blocks[chunk], begin * size
+        keys = binned.code(pixels)
+        if finite is not None:
+            keys[~finite[chunk]] = bins - 1
+        keys += (np.arange(len(pixels), dtype=np.int32) * bins)[:, None]
+        # The transpose of a one-row sparse matrix is a counting sort by column, done in C.
+        row = csr_array(
+            (pixels.ravel(), keys.ravel(), np.array([0, pixels.size], np.int32)), shape=(1, len(pixels) * bins)
+        ).tocsc()
+        binned.values[first : first + pixels.size] = row.data
+        np.add(row.indptr[:-1].reshape(len(pixels), bins), first, out=binned.starts[chunk])
+    return binned
 
 
 def _select(
