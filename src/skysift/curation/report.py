@@ -40,12 +40,21 @@ def report(
     return {
         "rows": {"before": len(pool.paths), "after": len(chosen.rows), "distinct": len(kept)},
         "levels": [_balance(level, len(c), pool, chosen) for level, c in enumerate(tree.centroids)],
-        "rankme": {"before": _number(rankme(features)), "after": _number(rankme(features[chosen.rows]))},
-        "vendi": {"before": _number(vendi_score(features)), "after": _number(vendi_score(features[chosen.rows]))},
+        **_diversity(features, chosen),
         "duplicates": duplicates,
         "sky": sky_coverage(catalogue, kept),
         "labels": _labels(catalogue, chosen.rows),
         "examples": _examples(catalogue, pool, kept),
+    }
+
+
+def _diversity(features: NDArray[np.float32], chosen: Chosen) -> dict[str, dict[str, float]]:
+    parts = {"before": features, "after": features[chosen.rows]}
+    scores = {"rankme": rankme, "vendi": vendi_score}
+    # features without any variance are all zero once transformed: one direction, one kind
+    return {
+        name: {when: _number(score(part)) if np.any(part) else 1.0 for when, part in parts.items()}
+        for name, score in scores.items()
     }
 
 
