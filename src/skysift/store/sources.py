@@ -60,6 +60,7 @@ class SourceIndex:
         self.path = path
         self._lock = FileLock(str(path) + ".lock")
         self._known: dict[str, list[Any]] | None = None
+        self._paths: tuple[dict[str, list[Any]], dict[str, list[str]]] | None = None
 
     def fingerprint(self, path: str) -> str:
         """Return the digest of a file's bytes (or of a folder's names and contents), and remember it."""
@@ -127,10 +128,13 @@ class SourceIndex:
         return self.fingerprint(path) == fingerprint
 
     def _by_fingerprint(self) -> dict[str, list[str]]:
-        table: dict[str, list[str]] = {}
-        for path, entry in self._read().items():
-            table.setdefault(str(entry[2]), []).append(path)
-        return table
+        known = self._read()
+        if self._paths is None or self._paths[0] is not known:
+            table: dict[str, list[str]] = {}
+            for path, entry in known.items():
+                table.setdefault(str(entry[2]), []).append(path)
+            self._paths = (known, table)
+        return self._paths[1]
 
     def _read(self) -> dict[str, list[Any]]:
         if self._known is None:
