@@ -244,7 +244,7 @@ def _local_cluster(workers: int, memory_limit: str) -> Any:
         threads_per_worker=1,
         processes=True,
         host="127.0.0.1",
-        dashboard_address=None,
+        scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
         worker_dashboard_address="127.0.0.1:0",
         memory_limit=memory_limit,
         security=True,
