@@ -148,7 +148,7 @@ def checksum(job: tuple[PixelSource, list[int]]) -> float:
     return float(np.nansum(source.read(rows), dtype=np.float64)) + 0 * os.getpid()
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork.*:DeprecationWarning")
 def test_other_processes_read_the_same(maps: list[str], store: Store, method: str) -> None:
     made = store.run(Cutouts(mosaics=tuple(maps), window_size=(64,)))

@@ -7,10 +7,11 @@ import warnings
 import numpy as np
 import pytest
 from astropy.stats import mad_std
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from skysift.cutouts import selection
 from skysift.cutouts.selection import median_and_mad
 from skysift.cutouts.statistics import measure_blocks, measure_images
 
@@ -61,6 +62,12 @@ def scenes() -> dict[str, np.ndarray]:
     }
 
 
+@pytest.fixture(autouse=True)
+def _always_bin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small tests too shall go through the bins."""
+    monkeypatch.setattr(selection, "_LITTLE_PIXELS", 0)
+
+
 @pytest.mark.parametrize("parts", [1, 2, 3])
 @pytest.mark.parametrize("name", list(scenes()))
 def test_windows_of_blocks_equal_numpy_and_astropy(name: str, parts: int) -> None:
@@ -77,7 +84,7 @@ def test_windows_of_blocks_equal_numpy_and_astropy(name: str, parts: int) -> Non
     np.testing.assert_array_equal(found.snr, np.where(expected[:, 2] > 0, snr, np.nan))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     hnp.arrays(
         np.float32,
@@ -99,6 +106,15 @@ def test_any_pixels(images: np.ndarray) -> None:
             np.testing.assert_array_equal(found.median[i], median)
             np.testing.assert_array_equal(found.rms[i], rms)
             assert found.peak[i] == finite.max()
+
+
+def test_little_and_much_work_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = scenes()["holes"]
+    members = grid_members(8, 8, 2)
+    binned = median_and_mad(blocks, np.isfinite(blocks), members)
+    monkeypatch.setattr(selection, "_LITTLE_PIXELS", 1 << 40)
+    for a, b in zip(binned, median_and_mad(blocks, np.isfinite(blocks), members), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_images_of_different_sizes_keep_their_order() -> None:

@@ -321,7 +321,12 @@ def _rows(target: Target, windows: IntArray, planes: IntArray | None, statistics
     info, count = target.info, len(windows)
     plane = np.full(count, info.plane, np.int64) if planes is None else planes
     x0, y0, width, height = windows.T
-    ra, dec = pixel_to_icrs(info, x0 + (width - 1) / 2, y0 + (height - 1) / 2)
+    if info.wcs_header is None:
+        ra = dec = np.full(count, np.nan)
+        cells = np.full(count, -1, np.int64)
+    else:
+        ra, dec = pixel_to_icrs(info, x0 + (width - 1) / 2, y0 + (height - 1) / 2)
+        cells = healpix29(ra, dec)
     on_sky = np.isfinite(ra) & np.isfinite(dec)
     columns: dict[str, Any] = {
         "cutout_id": cutout_ids(target.fingerprint, info.hdu, plane, windows),
@@ -330,7 +335,7 @@ def _rows(target: Target, windows: IntArray, planes: IntArray | None, statistics
         "plane": plane.astype(np.int32),
         "ra": np.where(on_sky, ra, np.nan),
         "dec": np.where(on_sky, dec, np.nan),
-        "healpix29": pa.array(healpix29(ra, dec), pa.int64(), mask=~on_sky),
+        "healpix29": pa.array(cells, pa.int64(), mask=~on_sky),
         **dict(zip(("x0", "y0", "width", "height"), windows.T.astype(np.int32), strict=True)),
         **statistics,
     }

@@ -23,6 +23,7 @@ MAX_CANDIDATES = 2048
 """Pixels looked at one by one in a window; beyond it (few distinct values) the window is partitioned as a whole."""
 
 _CHUNK_PIXELS = 1 << 18  # stays in a core's own cache
+_LITTLE_PIXELS = 1 << 15
 _PIXELS_PER_BIN = 3
 _SAMPLES = 64
 _LEAST_SAMPLES = 8
@@ -78,7 +79,9 @@ def median_and_mad(
     mad = np.full(windows, np.nan, np.float32)
     if windows == 0 or blocks.size == 0:
         return median, mad
-    limits = _bin_limits(blocks, finite)
+    # For little work the fixed cost of binning is more than it saves.
+    little = windows * parts * blocks.shape[1] <= _LITTLE_PIXELS
+    limits = None if little else _bin_limits(blocks, finite)
     todo = np.arange(windows)
     if limits is not None:
         bins = int(np.clip(blocks.shape[1] // _PIXELS_PER_BIN, 64, 4096))
