@@ -100,7 +100,7 @@ def test_a_stopped_run_carries_on_to_the_same_bits(
     assert best[1]["epoch"] == 1 + min(range(4), key=lambda epoch: expected[epoch]["loss"])
 
 
-@pytest.mark.parametrize("method", ["simclr", "byol"])
+@pytest.mark.parametrize("method", ["simclr", pytest.param("byol", marks=pytest.mark.slow)])
 def test_a_killed_run_carries_on_to_the_same_loss(toy: ModuleType, pack: Any, tmp_path: Path, method: str) -> None:
     whole = toy.make_run(pack, tmp_path / "whole", method)
     expected = toy.fit(whole)

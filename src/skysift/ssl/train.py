@@ -187,7 +187,7 @@ def _publish(job: Job, run: Run, encoder: Encoder, context: Context) -> dict[str
     """Write encoder, heads, history and record; the best epoch's encoder too, where it is not the last."""
     stage, state, folder = job.stage, run.state, context.folder
     encoder.module.cpu().eval()
-    save_encoder(encoder, folder)
+    save_encoder(encoder, folder, notes=_notes(job, context, stage.epochs))
     heads = {name: value.detach().cpu().contiguous() for name, value in run.network.published_heads().items()}
     save_file(heads, folder / "head.safetensors")
     write_history(folder / "history.csv", state.history)
@@ -196,7 +196,7 @@ def _publish(job: Job, run: Run, encoder: Encoder, context: Context) -> dict[str
         if best is not None:
             encoder.module.load_state_dict(best[0])
             (folder / "best").mkdir(exist_ok=True)
-            save_encoder(encoder, folder / "best")
+            save_encoder(encoder, folder / "best", notes=_notes(job, context, state.best_epoch))
     counts = {
         "cutouts": len(job.pack),
         "batch_size": job.batch_size,
@@ -209,6 +209,22 @@ def _publish(job: Job, run: Run, encoder: Encoder, context: Context) -> dict[str
     record["options"] = stage.model_dump(mode="json", exclude={"cutouts", "threads", "sync_every"})
     (folder / "training.json").write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
     return counts
+
+
+def _notes(job: Job, context: Context, epoch: int) -> dict[str, str]:
+    """Return what the model card says about the training."""
+    stage = job.stage
+    source = context.input(stage.cutouts)
+    return {
+        "Training set": f"{len(job.pack)} cutouts of {source.kind} {source.id}",
+        "Method": f"{stage.method.name}, {json.dumps(stage.method.model_dump(exclude={'name'}))}",
+        "Augmentation": stage.augment,
+        "Schedule": (
+            f"epoch {epoch} of {stage.epochs}, batch {job.batch_size}, {stage.optimizer}, peak rate {stage.lr:g}, "
+            f"{stage.warmup:g} epochs of warm-up, weight decay {stage.weight_decay:g}, {stage.precision}, "
+            f"seed {stage.seed}"
+        ),
+    }
 
 
 def _batch_size(stage: Train, count: int, processes: int, context: Context) -> int:
