@@ -98,7 +98,9 @@ def _inspect(files: Sequence[str], request: Request, context: Context) -> list[M
     jobs = [(files[i : i + _INSPECT_AT_ONCE], request) for i in range(0, len(files), _INSPECT_AT_ONCE)]
     infos: list[MosaicInfo] = []
     texts: dict[str, None] = {}
-    for found, said in context.engine.map(inspect_files, jobs, label="inspect"):
+    # A single job is not worth starting workers for.
+    done = map(inspect_files, jobs) if len(jobs) == 1 else context.engine.map(inspect_files, jobs, label="inspect")
+    for found, said in done:
         infos += found
         texts |= dict.fromkeys(said)
     for text in list(texts)[:5]:
