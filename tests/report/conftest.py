@@ -92,7 +92,7 @@ class FakeTrain(Stage):
 
     def run(self, context: Any) -> dict[str, Any]:
         lines = ["epoch,step,lr,loss,embedding_std,rankme"]
-        lines += [f"{e},{4 * e},0.001,{4 / e},{0.02 + 0.005 * e},{10 + e}" for e in range(1, self.epochs + 1)]
+        lines += [f"{e},{4 * e},0.001,{4 / e},{0.2 + 0.05 * e},{10 + e}" for e in range(1, self.epochs + 1)]
         (context.folder / "history.csv").write_text("\n".join(lines) + "\n")
         (context.folder / "encoder.json").write_text(json.dumps({"dim": 16}))
         return {"rows": 60, "epochs": self.epochs}

@@ -31,7 +31,7 @@ def made():
         "sheet": figures.draw_contact_sheet([("one\n$two", some), ("b", some[:1])], columns=4),
         "sizes": figures.draw_cluster_sizes([("level 1", np.array([900, 3, 0]))], np.array([900, 3, 0]), None),
         "one cluster": figures.draw_cluster_sizes([("level 1", np.array([7]))], np.array([7]), np.array([2])),
-        "training": figures.draw_training_curves({"epoch": [1], "loss": [2.0], "embedding_std": [0.1]}, 64),
+        "training": figures.draw_training_curves({"epoch": [1], "loss": [2.0], "embedding_std": [0.1]}),
         "embedding": figures.draw_embedding_map(
             rng.normal(size=(400, 2)), groups, [f"c{i}" for i in range(12)], axes_names=("a", "b"), title="t"
         ),

@@ -63,6 +63,8 @@ def _options(artifact: Artifact, names: dict[str, str]) -> Iterator[str]:
     marks = markers(cls) if cls is not None else {}
     paths: dict[str, str] = artifact.run.get("sources", {}) if (artifact.folder / "run.json").is_file() else {}
     for field, prints in artifact.manifest["sources"].items():
+        if not prints:
+            continue
         files = _files([str(paths.get(p, f"FILE-{p[:8]}")) for p in prints])
         yield f"--{_dashed(field)} " + " ".join(files)
     for name, value in artifact.config.items():

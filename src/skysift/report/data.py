@@ -103,6 +103,15 @@ def load_json(artifact: Artifact, name: str) -> dict[str, Any]:
     return content
 
 
+def encoder_name(family: Family, features: Artifact) -> str:
+    """Return what made features: a model of the store, or a web encoder and its weights."""
+    model = family.inputs(features, "model")
+    if model is not None:
+        return f"model {family.title(model)}"
+    weights = features.config.get("weights")
+    return f"{features.config.get('encoder', 'unknown encoder')}" + (f", {weights}" if weights else "")
+
+
 def generator(seed: int = 0) -> np.random.Generator:
     """Return the source of what little a report draws at random; fixed, so that equal reports are equal."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed])))

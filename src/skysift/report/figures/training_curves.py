@@ -11,20 +11,19 @@ from skysift.report.figures.style import PALETTE, new_figure, styled
 
 PANELS = (
     ("loss", "training loss", "Loss"),
-    ("embedding_std", "std of unit embeddings", "Spread (0 = collapse)"),
+    ("embedding_std", "std of unit embeddings × √D", "Spread (0 = collapse)"),
     ("rankme", "RankMe [dimensions]", "Effective rank (1 = collapse)"),
 )
 
 
-def draw_training_curves(history: Mapping[str, Sequence[float]], dim: int | None = None) -> Figure:
+def draw_training_curves(history: Mapping[str, Sequence[float]]) -> Figure:
     """Draw what a training recorded an epoch.
 
     Parameters
     ----------
     history : mapping of str to sequence of float
-        Columns `epoch`, `loss`, and `embedding_std`, `rankme` where there are such.
-    dim : int, optional
-        Number of dimensions of the embedding; a dashed line shows 1 / sqrt(dim), the spread of random directions.
+        Columns `epoch`, `loss`, and `embedding_std`, `rankme` where there are such. `embedding_std` is the deviation of
+        unit embeddings times the root of their dimension; a dashed line shows 1, the spread of random directions.
 
     Returns
     -------
@@ -44,14 +43,14 @@ def draw_training_curves(history: Mapping[str, Sequence[float]], dim: int | None
                 marker="o" if len(values) < 40 else None,
                 markersize=3.5,
             )
-            if column == "embedding_std" and dim:
-                axes.axhline(dim**-0.5, color="#52606d", linestyle="--", linewidth=1)
+            if column == "embedding_std":
+                axes.axhline(1, color="#52606d", linestyle="--", linewidth=1)
                 axes.text(
-                    1.0, dim**-0.5, "random directions", transform=axes.get_yaxis_transform(), va="top", ha="right",
+                    1.0, 0.97, "random directions", transform=axes.get_yaxis_transform(), va="top", ha="right",
                     fontsize=8, color="#52606d",
                 )  # fmt: skip
             if column != "loss":
-                axes.set_ylim(0, 1.12 * max(*values, dim**-0.5 if column == "embedding_std" and dim else 0))
+                axes.set_ylim(0, 1.12 * max(*values, 1))
             else:
                 axes.margins(y=0.12)
             axes.set_xlabel("epoch")

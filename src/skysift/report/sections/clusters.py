@@ -66,14 +66,14 @@ def _sheet(family: Family, tree: Tree) -> Block:
         if tree.kept is not None:
             mine = int(tree.kept[tree.top == cluster].sum())
             share += f" → {100 * mine / max(int(tree.kept.sum()), 1):.1f} %"
-        title = f"cluster {cluster}\n{count(sizes[cluster])} cutouts\n{share}"
+        title = f"cluster {cluster}\n{count(sizes[cluster])} {'cutouts' if sizes[cluster] > 1 else 'cutout'}\n{share}"
         rows.append((title, pixels[start : start + len(pick)]))
         start += len(pick)
     which = "selected " if tree.kept is not None else ""
     caption = f"Random {which}cutouts of the {len(rows)} largest of {len(sizes)} clusters at the top level, each "
     caption += "stretched by arcsinh of (pixel − median) / 3 rms from −1 rms to its maximum; grey-blue: no data."
     if tree.kept is not None:
-        caption += " Shares are before → after sampling."
+        caption += " Shares are before → after sampling; where nothing was selected, any cutouts are shown."
     return picture(draw_contact_sheet(rows, columns=COLUMNS), caption, "sample cutouts, a row a cluster")
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from skysift.cutouts.catalogue import Catalogue
 from skysift.metrics.embedding import rankme, vendi_score
 from skysift.report.blocks import Block, Section, Table
-from skysift.report.data import generator, load_json, load_tree
+from skysift.report.data import encoder_name, generator, load_json, load_tree
 from skysift.report.family import Family
 from skysift.report.figures.embedding_map import draw_embedding_map
 from skysift.report.numbers import count
@@ -44,7 +44,7 @@ def make(family: Family) -> Section | None:
         return None
     header = ["features", "cutouts", "dimensions", "RankMe", "Vendi score"]
     caption = "RankMe: effective number of dimensions; Vendi score: effective number of different cutouts (cosine "
-    caption += f"kernel). Both of at most {count(MOST_POINTS)} cutouts."
+    caption += f"kernel). As the encoder gives them; both of at most {count(MOST_POINTS)} cutouts."
     blocks.append(Table(header, figures, caption, frozenset(range(1, 5))))
     return Section("embedding", "Embedding", blocks)
 
@@ -88,7 +88,7 @@ def _map(
             f"{vendi_score(values):.1f}" if nonzero else "–",
         ]
     )
-    caption = f"Features {family.title(features)} ({features.config.get('encoder', 'encoder unknown')}): first two "
+    caption = f"Features {family.title(features)} ({encoder_name(family, features)}): first two "
     caption += f"principal components of {count(len(rows))} cutouts" + (f", coloured by {title}." if title else ".")
     first, second = (f"principal component {i + 1} ({100 * s:.0f} % of the variance)" for i, s in enumerate(shares))
     figure = draw_embedding_map(places, groups, names, axes_names=(first, second), title=title)

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from skysift.metrics.uncertainty import mean_and_error
 from skysift.report.blocks import Block, Note, Section, Table
-from skysift.report.data import load_json
+from skysift.report.data import encoder_name, load_json
 from skysift.report.family import Family
 from skysift.report.figures.class_scores import draw_class_scores
 from skysift.report.figures.confusion import draw_confusion
@@ -141,11 +141,13 @@ def _compare(family: Family, evaluation: Artifact) -> Table | None:
         if task is None or _task(family, other) != task:
             continue
         metrics = load_json(other, "metrics.json")
+        features = family.inputs(other, "features")
+        maker = "–" if features is None else encoder_name(family, features)
         for name in metrics["protocol_order"]:
             overall = metrics["protocols"][name]["overall"]
             cells = [measured(overall[m]["mean"], overall[m]["error"]) for m in ("accuracy", "macro_f1")]
             here = " (this report)" if other.id == evaluation.id else ""
-            rows.append(([NAMES.get(name, name), _encoder(family, other) + here, family.title(other), *cells], overall))
+            rows.append(([NAMES.get(name, name), maker + here, family.title(other), *cells], overall))
     if len({row[2] for row, _ in rows}) < 2:
         return None
     rows.sort(key=lambda item: (item[0][0], -(item[1]["accuracy"]["mean"] or 0)))
@@ -165,14 +167,3 @@ def _task(family: Family, evaluation: Artifact) -> tuple[str, str] | None:
     cutouts = family.inputs(features, "dataset", "cutouts", "merge", "pack", "subsample")
     options = {k: v for k, v in evaluation.config.items() if k not in NOT_THE_TASK}
     return (cutouts.id if cutouts is not None else features.id, repr(sorted(options.items())))
-
-
-def _encoder(family: Family, evaluation: Artifact) -> str:
-    features = family.inputs(evaluation, "features")
-    if features is None:
-        return "–"
-    model = family.inputs(features, "model")
-    if model is not None:
-        return f"model {family.title(model)}"
-    weights = features.config.get("weights")
-    return f"{features.config.get('encoder', '–')}" + (f", {weights}" if weights else "")

@@ -36,7 +36,7 @@ def draw(family: Family) -> Markup:
     """Return the lineage as SVG."""
     columns: dict[int, list[str]] = {}
     for id_ in family.members:
-        columns.setdefault(family.depth[id_], []).append(id_)
+        columns.setdefault(_column(family, id_), []).append(id_)
     tallest = max(len(ids) for ids in columns.values())
     places: dict[str, tuple[float, float]] = {}
     for depth, ids in sorted(columns.items()):
@@ -108,6 +108,14 @@ def _line(x0: float, y0: float, x1: float, y1: float) -> Markup:
         '<path d="M{0} {1} C{2} {1} {2} {3} {4} {3}" fill="none" stroke="#7b8794" stroke-width="1.4"/>'
         '<path d="M{4} {5} l7 4 l-7 4 z" fill="#7b8794"/>'
     ).format(a, b, middle, d, c, d - 4)
+
+
+def _column(family: Family, id_: str) -> int:
+    """Return the column of a box: its depth; what was made from files alone stands next to its first use."""
+    if any(parent in family.members for parent in family.parents[id_]):
+        return family.depth[id_]
+    uses = [family.depth[child] for child, parents in family.parents.items() if id_ in parents]
+    return min(uses) - 1 if uses else 0
 
 
 def _mean(values: list[float]) -> float:

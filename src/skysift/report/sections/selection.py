@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skysift.report.blocks import Block, Section, Table
-from skysift.report.data import Tree, load_tree
+from skysift.report.data import Tree, load_json, load_tree
 from skysift.report.family import Family
 from skysift.report.figures.selection_histograms import draw_selection_histograms
 from skysift.report.numbers import count, plain
@@ -34,6 +34,7 @@ def make(family: Family) -> Section | None:
     tree = load_tree(family)
     if tree is not None and tree.kept is not None and tree.kept.any():
         blocks += _distributions(tree, tree.kept)
+        blocks += _diversity(tree)
         labels = _labels(tree)
         if labels is not None:
             blocks.append(labels)
@@ -54,6 +55,31 @@ def _distributions(tree: Tree, kept: NDArray[np.bool_]) -> list[Block]:
     caption = f"All {count(len(tree.catalogue))} cutouts against the {count(int(kept.sum()))} selected; outermost "
     caption += "bins include what lies beyond."
     return [picture(draw_selection_histograms(panels), caption, "histograms of cutout statistics before and after")]
+
+
+def _diversity(tree: Tree) -> list[Block]:
+    """Show what the subsample's own report says of the diversity of features, of duplicates and of the sky."""
+    if tree.subsample is None or not (tree.subsample.folder / "report.json").is_file():
+        return []
+    found = load_json(tree.subsample, "report.json")
+    rows = [
+        [
+            title,
+            *(f"{found[key][when]:.1f}" if found[key].get(when) is not None else "–" for when in ("before", "after")),
+        ]
+        for key, title in (("rankme", "RankMe of the features"), ("vendi", "Vendi score of the features"))
+        if key in found
+    ]
+    sky = found.get("sky", {})
+    if sky.get("before_deg2") is not None and sky.get("after_deg2") is not None:
+        rows.append(["covered area [square degree]", f"{sky['before_deg2']:.4g}", f"{sky['after_deg2']:.4g}"])
+    if not rows:
+        return []
+    duplicates = "; ".join(f"{name.replace('_', ' ')}: {plain(n)}" for name, n in found.get("duplicates", {}).items())
+    caption = "Diversity and sky coverage before and after sampling. RankMe is the effective number of dimensions, the "
+    caption += "Vendi score the effective number of different cutouts, both of the features as they were clustered."
+    caption += f" Near-duplicates left out: {duplicates}." if duplicates else ""
+    return [Table(["", "all cutouts", "subsample"], rows, caption, frozenset({1, 2}))]
 
 
 def _labels(tree: Tree) -> Table | None:

@@ -37,7 +37,8 @@ def make(family: Family) -> Section | None:
     last = {name: values[-1] for name, values in history.items()}
     caption = f"Training of model {family.title(model)}: {len(rows)} epochs, last loss {last['loss']:.4f}."
     if "embedding_std" in history or "rankme" in history:
-        caption += " An encoder that collapses to a constant shows a spread towards 0 and a rank towards 1."
+        caption += " An encoder that collapses to a constant shows a spread towards 0 and a rank towards 1; "
+        caption += "D is the dimension of the embedding."
     figure = draw_training_curves({name: history[name] for name in history})
     blocks: list[Block] = [picture(figure, caption, "loss and collapse numbers over the epochs")]
     options = [[name, plain(model.config[name])] for name in OPTIONS if name in model.config]
