@@ -1,8 +1,10 @@
 """Coarse-grained complexity of cutouts: how long the description of a smoothed, coarse image is.
 
-After Segal et al. 2023 (MNRAS 521, 1429): smoothing and resizing take the noise away, so that what is left to
+After the idea of Segal et al. 2023 ("Identifying anomalous radio sources in the EMU Pilot Survey using a
+complexity-based approach"): smoothing and resizing take the noise away, so that what is left to
 describe, measured by the length of the compressed file, is structure on the sky. The frame is described in steps of
-its own noise; that makes the number independent of the unit of the pixels.
+its own noise; that makes the number independent of the unit of the pixels. The widths and steps below are choices of
+this package, not the paper's.
 """
 
 from __future__ import annotations
