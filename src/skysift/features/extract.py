@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from skysift.cutouts.pixels import PixelSource
 from skysift.encoders.encoder import Encoder
 from skysift.encoders.load import Request
 from skysift.errors import RequestError, SkysiftError
-from skysift.features.passes import encode_groups, groups_of, pick_device
+from skysift.features.passes import Precision, encode_groups, groups_of, pick_device
 from skysift.features.specification import FOLDER, LOCAL
 from skysift.store.digest import write_json
 from skysift.tables.features import CATALOGUE, DESCRIPTION, FEATURES
@@ -30,6 +31,21 @@ if TYPE_CHECKING:
 BLOCK_ROWS = 1024
 """Rows that are lost at most when the program is killed; a multiple of the rows of a pass on the CPU."""
 MOSAICS = "mosaics.parquet"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How features are computed and kept."""
+
+    device: str
+    batch_size: int | None
+    precision: Precision
+    dtype: str
+
+    @classmethod
+    def of(cls, stage: Features, device: str) -> Options:
+        """Take them from a request."""
+        return cls(device, stage.batch_size, stage.precision, stage.dtype)
 
 
 def extract_features(stage: Features, context: Context) -> dict[str, Any]:
@@ -52,12 +68,12 @@ def extract_features(stage: Features, context: Context) -> dict[str, Any]:
     start, missing = time.perf_counter(), writer.missing
     if context.engine.remote:
         tasks = [writer.rows(number) for number in range(writer.blocks)]
-        work = partial(extract_shard, request, pixels, context.device, stage.batch_size, stage.dtype)
+        work = partial(extract_shard, request, pixels, Options.of(stage, context.device))
         for number, path in enumerate(context.sharded(work, tasks, label="features", suffix=".npy")):
             if number in missing:
                 writer.write(number, np.load(path))
     else:
-        _extract_here(writer, encoder, pixels, context, stage.batch_size)
+        _extract_here(writer, encoder, pixels, context, Options.of(stage, context.device))
     rows = sum(len(writer.rows(number)) for number in missing)
     context.runtime["images_per_second"] = rows / max(time.perf_counter() - start, 1e-9)
     context.runtime["torch_threads"] = torch.get_num_threads()
@@ -88,6 +104,7 @@ def extract_rows(
     device: str = "auto",
     threads: int | None = None,
     batch_size: int | None = None,
+    precision: Precision = "float32",
 ) -> npt.NDArray[np.float32]:
     """Return the features of some cutouts, in memory.
 
@@ -105,6 +122,8 @@ def extract_rows(
         How many passes run at once on a CPU; torch's number of threads by default. It changes no byte.
     batch_size : int, optional
         Images in one pass on a GPU.
+    precision : str
+        `bfloat16` is faster where the device has it, and coarser.
 
     Returns
     -------
@@ -117,23 +136,23 @@ def extract_rows(
     """
     rows = range(len(pixels)) if rows is None else rows
     groups = groups_of(rows, pick_device(device), batch_size)
-    found = encode_groups(encoder, pixels, groups, pick_device(device), threads)
+    found = encode_groups(encoder, pixels, groups, pick_device(device), threads, precision)
     return np.concatenate([np.empty((0, encoder.dim), np.float32), *found])
 
 
-def extract_shard(
-    request: Request,
-    pixels: PixelSource,
-    device: str,
-    batch_size: int | None,
-    dtype: str,
-    rows: range,
-    out: Path,
-) -> None:
+def extract_shard(request: Request, pixels: PixelSource, options: Options, rows: range, out: Path) -> None:
     """Write the features of one block of rows, on a worker."""
-    features = extract_rows(_cached(request), pixels, rows, device=device, threads=1, batch_size=batch_size)
+    features = extract_rows(
+        _cached(request),
+        pixels,
+        rows,
+        device=options.device,
+        threads=1,
+        batch_size=options.batch_size,
+        precision=options.precision,
+    )
     with out.open("wb") as stream:
-        np.save(stream, checked(features, dtype, rows.start))
+        np.save(stream, checked(features, options.dtype, rows.start))
 
 
 def describe(stage: Features, encoder: Encoder, rows: int) -> dict[str, Any]:
@@ -173,15 +192,14 @@ def checked(features: npt.NDArray[np.float32], dtype: str, first_row: int) -> np
     return kept
 
 
-def _extract_here(
-    writer: RowWriter, encoder: Encoder, pixels: PixelSource, context: Context, batch_size: int | None
-) -> None:
+def _extract_here(writer: RowWriter, encoder: Encoder, pixels: PixelSource, context: Context, options: Options) -> None:
     """Encode the missing blocks in this process, block after block without a pause between them."""
-    device = pick_device(context.device)
-    blocks = [(number, groups_of(writer.rows(number), device, batch_size)) for number in writer.missing]
+    device = pick_device(options.device)
+    blocks = [(number, groups_of(writer.rows(number), device, options.batch_size)) for number in writer.missing]
     done = writer.shape[0] - sum(len(writer.rows(number)) for number in writer.missing)
     threads = min(torch.get_num_threads(), context.engine.workers)
-    stream = encode_groups(encoder, pixels, [g for _, groups in blocks for g in groups], device, threads)
+    every = [group for _, groups in blocks for group in groups]
+    stream = encode_groups(encoder, pixels, every, device, threads, options.precision)
     with context.progress.bar(writer.shape[0], "features", done=done) as bar:
         start, rows = time.perf_counter(), 0
         for number, groups in blocks:

@@ -51,6 +51,9 @@ class Features(Stage):
     preprocess: str | None = Field(
         None, description="Preset that turns cutouts into images for a web model; riggi2024 by default."
     )
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="Of the arithmetic: bfloat16 is faster where the device has it, and coarser."
+    )
     dtype: Literal["float32", "float16"] = Field("float32", description="Type of the numbers on disk.")
     batch_size: Annotated[PositiveInt | None, Runtime()] = Field(
         None, description="Images in one pass on a GPU; less needs less of its memory."
