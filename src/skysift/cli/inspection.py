@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Group, Parameter
 
+from skysift.cli.registration import add
 from skysift.cli.running import StoreOption, open_store
 from skysift.errors import SkysiftError
 
@@ -33,7 +34,7 @@ def register(app: App) -> None:
         (collect_garbage, "gc"),
         (relink, "relink"),
     ):
-        app.command(function, name=name, group=GROUP)
+        add(app, function, name, GROUP)
 
 
 def list_artifacts(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Group, Parameter
 
 from skysift.cli.inspection import Reference, human_bytes
+from skysift.cli.registration import add
 from skysift.cli.running import Running, StoreOption, open_store, session
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ GROUP = Group("Chains", sort_key=2)
 def register(app: App) -> None:
     """Add the commands."""
     for function, name in ((run, "run"), (report, "report"), (demo, "demo")):
-        app.command(function, name=name, group=GROUP)
+        add(app, function, name, GROUP)
 
 
 def run(

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, Group, Parameter
+from pydantic import ValidationError
 
+from skysift.cli.registration import add
 from skysift.errors import RequestError
 
 GROUP = Group("Data", sort_key=0)
@@ -15,7 +17,7 @@ GROUP = Group("Data", sort_key=0)
 
 def register(app: App) -> None:
     """Add the command."""
-    app.command(simulate, name="simulate", group=GROUP)
+    add(app, simulate, "simulate", GROUP)
 
 
 def simulate(
@@ -43,7 +45,13 @@ def simulate(
     from skysift.sky.simulate import simulate as work
     from skysift.store.progress import Progress
 
-    config = SurveyConfig.preset(preset, seed=seed, **_overrides(set_ or ()))
+    overrides = _overrides(set_ or ())
+    try:
+        config = SurveyConfig.preset(preset, seed=seed, **overrides)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "the survey"
+        raise RequestError(f"skysift simulate: {field}: {first['msg']}.") from None
     with Progress(quiet=quiet).bar(1, "simulate") as bar:
         work(out, config, progress=bar.update, overwrite=overwrite)
     print(out)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from cyclopts import App, Group, Parameter
 
 from skysift.cli.options import OPTIONS, stage_command
+from skysift.cli.registration import add
 from skysift.cli.running import Running, Session, session
 from skysift.errors import RequestError
 from skysift.pipeline.catalogue import STAGES, stage_class
@@ -129,7 +130,7 @@ COMMANDS: dict[str, Command] = {
 def register(app: App) -> None:
     """Add the commands of all stages."""
     for name in STAGES:
-        app.command(_function(name, COMMANDS[name]), name=name, group=GROUP)
+        add(app, _function(name, COMMANDS[name]), name, GROUP, examples=COMMANDS[name].examples)
 
 
 def _function(name: str, command: Command) -> Callable[..., None]:
@@ -139,8 +140,7 @@ def _function(name: str, command: Command) -> Callable[..., None]:
         with session(running) as active:
             active.show(command.run(name, options, active))
 
-    examples = "\n".join(f"    {line}" for line in command.examples)
-    help_text = f"{cls.summary()}\n\n{_rest(cls.__doc__)}\n\nExamples:\n\n{examples}\n"
+    help_text = f"{cls.summary()}\n\n{_rest(cls.__doc__)}"
     return stage_command(cls, run, positional=command.positional, help_text=help_text, extra=command.extra)
 
 

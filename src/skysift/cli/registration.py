@@ -1,0 +1,33 @@
+"""Adding commands: help above the options, examples below them."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Sequence
+
+from cyclopts import App, Group
+
+HEADING = re.compile(r"^Examples:?\n(?:-+\n)?", re.MULTILINE)
+
+
+def add(app: App, function: Callable[..., None], name: str, group: Group, *, examples: Sequence[str] = ()) -> None:
+    """Add a function as a command.
+
+    Parameters
+    ----------
+    app : App
+        Where to.
+    function : callable
+        Its docstring is the help; what stands under `Examples` at its end is shown below the options.
+    name : str
+        The command.
+    group : Group
+        Where it is listed.
+    examples : sequence of str
+        Command lines, in place of the docstring's.
+    """
+    text, *rest = HEADING.split(inspect.getdoc(function) or "", maxsplit=1)
+    lines = list(examples) or [line.strip() for part in rest for line in part.splitlines() if line.strip()]
+    epilogue = "**Examples**\n\n```sh\n" + "\n".join(lines) + "\n```" if lines else None
+    app.command(function, name=name, group=group, help=text.strip(), help_epilogue=epilogue)
