@@ -17,7 +17,7 @@ from skysift.sky.simulate.cloud import Cloud, join, knots_only, ridge, smooth_ra
 Maker = Callable[[np.random.Generator, float, float], Cloud]
 
 
-def fr2(rng: np.random.Generator, size: float, beam: float) -> Cloud:
+def fr2(rng: np.random.Generator, size: float, beam: float, *, detached: bool = False) -> Cloud:
     """Draw an edge-brightened double: hot spots, lobes with backflow, often a core, sometimes a one-sided jet.
 
     Parameters
@@ -28,12 +28,14 @@ def fr2(rng: np.random.Generator, size: float, beam: float) -> Cloud:
         Largest angular size [pixel].
     beam : float
         Width of the beam [pixel]; sets the smallest detail worth drawing.
+    detached : bool
+        Draw slim lobes apart from a strong core, without a bridge between them.
     """
     blur = max(0.02 * size, 0.15 * beam)
-    asymmetry = float(np.clip(rng.normal(0, 0.12), -0.35, 0.35))
+    asymmetry = float(np.clip(rng.normal(0, 0.2 if detached else 0.12), -0.35, 0.35))
     share = 1 / (1 + np.exp(rng.normal(0, 0.55)))
-    reach = rng.uniform(0.45, 1.05)  # of the backflow, as a fraction of the arm
-    fatness = rng.uniform(0.14, 0.4)
+    reach = rng.uniform(0.2, 0.5) if detached else rng.uniform(0.45, 1.05)  # of the backflow, as a fraction of the arm
+    fatness = rng.uniform(0.08, 0.2) if detached else rng.uniform(0.14, 0.4)
     hot = float(np.exp(rng.normal(np.log(0.2), 0.7)))
     parts: list[tuple[Cloud, float]] = []
     tips: list[tuple[float, float]] = []
@@ -45,16 +47,26 @@ def fr2(rng: np.random.Generator, size: float, beam: float) -> Cloud:
         bright = float(np.clip(hot * np.exp(rng.normal(0, 0.4)), 0.02, 0.85))
         parts += [(lobe, flux * (1 - bright)), (spots, flux * bright)]
         tips.append(tip)
-    if rng.random() < 0.65:
-        parts.append(
-            (knots_only([(0.0, 0.0, 1.0, 0.1 * beam)]), float(np.exp(rng.uniform(np.log(0.004), np.log(0.15)))))
-        )
-    if rng.random() < 0.35:
+    if not detached:
+        parts.append((_halo(rng, 0.42 * size, rng.uniform(0.08, 0.2) * size, blur), rng.uniform(0.0, 0.25)))
+    if detached or rng.random() < 0.65:
+        weakest, strongest = (0.03, 0.4) if detached else (0.004, 0.15)
+        core = float(np.exp(rng.uniform(np.log(weakest), np.log(strongest))))
+        parts.append((knots_only([(0.0, 0.0, 1.0, 0.1 * beam)]), core))
+    if not detached and rng.random() < 0.35:
         tip = tips[int(rng.integers(2))]
         at = np.sort(rng.uniform(0.08, 0.85, int(rng.integers(3, 9))))
         knots = [(t * tip[0], t * tip[1], float(np.exp(rng.normal(0, 0.6))), 0.4 * beam) for t in at]
         parts.append((knots_only(knots), rng.uniform(0.01, 0.1)))
     return join(parts, blur)
+
+
+def _halo(rng: np.random.Generator, length: float, width: float, blur: float) -> Cloud:
+    """Draw faint old plasma about the axis, between half lengths [pixel] along and across it."""
+    number = 3000
+    r, phi = np.sqrt(rng.random(number)) ** 1.3, rng.uniform(0, 2 * np.pi, number)
+    cloud = Cloud(length * r * np.cos(phi), width * r * np.sin(phi), np.ones(number), np.empty((0, 4)), blur)
+    return textured(rng, cloud, 0.6, max(length, 4.0))
 
 
 def _lobe(
@@ -116,6 +128,7 @@ def fr1(rng: np.random.Generator, size: float, beam: float) -> Cloud:
         turn = curve * (1.0 if side > 0 else mirror)
         flow = _plume(rng, arm, start, turn, wiggle, fade, opening, plume, blur, beam)
         parts.append((textured(rng, flow, rng.uniform(0.1, 0.45), max(arm * 0.4, 4.0)), flux))
+    parts.append((_halo(rng, 0.42 * size, rng.uniform(0.1, 0.25) * size, blur), rng.uniform(0.0, 0.3)))
     core = float(np.exp(rng.normal(np.log(0.08), 0.9)))
     parts.append((knots_only([(0.0, 0.0, 1.0, 0.15 * beam)]), min(core, 1.2)))
     return join(parts, blur)
@@ -145,7 +158,8 @@ def _plume(
 
     def brightness(t: Float64) -> Float64:
         rise = np.clip(t / 0.06, 0.1, 1)
-        return rise * np.exp(-t / fade) + plume * np.exp(-0.5 * ((t - 0.75) / 0.16) ** 2)
+        body = rise * np.exp(-t / fade) + plume * np.exp(-0.5 * ((t - 0.72) / 0.16) ** 2)
+        return body * np.clip((1 - t) / 0.3, 0, 1)
 
     return ridge(rng, arm, heading, width, brightness, blur=blur, clumps=0.3)
 
@@ -217,7 +231,8 @@ def _tails(
 
         def brightness(t: Float64) -> Float64:
             spot = flare * np.exp(-0.5 * ((t - bend_at) / (0.6 * sharpness + 0.02)) ** 2)
-            return 0.4 * np.exp(-t / fade) + spot + np.exp(-np.clip(t - bend_at, 0, None) / fade) * (t > bend_at)
+            tail = np.exp(-np.clip(t - bend_at, 0, None) / fade) * (t > bend_at)
+            return (0.4 * np.exp(-t / fade) + spot + tail) * np.clip((1 - t) / 0.25, 0, 1)
 
         flow = ridge(rng, length, heading, width, brightness, blur=blur, clumps=0.3)
         parts.append((textured(rng, flow, rng.uniform(0.1, 0.4), max(arm * 0.4, 4.0)), flux))

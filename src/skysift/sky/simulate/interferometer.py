@@ -18,10 +18,10 @@ from skysift.sky.simulate.noise import Float32
 ARMS = np.deg2rad([355.0, 115.0, 236.0])  # azimuths of the VLA's arms
 STATIONS = np.arange(1, 10) ** 1.716  # distances along an arm: the VLA's power law
 LATITUDE = np.deg2rad(34.08)
-REACH = 1.36  # longest baseline [cycles per beam width]; 11.4 km at 1.4 GHz and 5.4 arcsec for FIRST would be 1.42
+REACH = 1.30  # longest baseline [cycles per beam width]; 11.4 km at 1.4 GHz and 5.4 arcsec for FIRST would be 1.42
 SMEAR = 0.0022  # width of a sampled point [cycles/pixel]: time and bandwidth average over it
 FLOOR = 0.03  # share of the noise power that is spread smoothly
-TAPER = 1.15  # weight of a baseline: Gaussian of this standard deviation [cycles per beam width]
+TAPER = 1.5  # weight of a baseline: Gaussian of this standard deviation [cycles per beam width]
 SHORT, EXCESS = 0.09, 1.6  # baselines below [cycles per beam width] are noisier, by sidelobes of the sky around
 
 Complex = npt.NDArray[np.complex128]

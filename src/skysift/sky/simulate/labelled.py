@@ -25,16 +25,16 @@ from skysift.sky.simulate.truth import write_table
 WU_CLASSES = ("1C-1P", "1C-2P", "1C-3P", "2C-2P", "2C-3P", "3C-3P")
 SETS = ("wu2019", "riggi2024")
 WU_STREAM, RIGGI_STREAM = 1_000_001, 1_000_002  # keep the sets' random streams apart from the mosaics'
-TRIES = 400
+TRIES = 250
 
-# what to propose for each class: source classes and largest angular sizes [beam]
+# what to propose for each class: source classes (detached: an FR-II without a bridge), largest angular sizes [beam]
 PROPOSALS: dict[str, tuple[tuple[str, ...], tuple[float, float]]] = {
     "1C-1P": (("fr1", "nat", "fr2", "compact", "compact"), (2.0, 5.0)),
     "1C-2P": (("fr2", "fr2", "fr1", "wat"), (2.5, 7.0)),
-    "1C-3P": (("fr2", "fr1", "wat"), (4.0, 10.0)),
-    "2C-2P": (("fr2", "fr2", "fr1"), (4.0, 12.0)),
-    "2C-3P": (("fr2", "fr1", "wat"), (5.0, 13.0)),
-    "3C-3P": (("fr2",), (6.0, 13.0)),
+    "1C-3P": (("fr2", "detached", "wat"), (3.5, 9.0)),
+    "2C-2P": (("fr2", "detached"), (3.5, 11.0)),
+    "2C-3P": (("detached", "detached", "fr2", "wat"), (4.0, 11.0)),
+    "3C-3P": (("detached",), (5.0, 13.0)),
 }
 
 
@@ -97,7 +97,7 @@ def wu_frames(config: SurveyConfig) -> LabelledFrames:
     """Simulate source-centred cutouts of the morphology classes 1C-1P ... 3C-3P.
 
     C counts the islands of the source's own noise-free brightness above three rms, P the peaks in them that rise two
-    rms above their saddles. Only sources whose class stays the same from 2.5 to 4.5 rms are taken, so that noise does
+    rms above their saddles. Only sources whose class stays the same from 2.5 to 5 rms are taken, so that noise does
     not decide the class.
 
     Parameters
@@ -189,10 +189,11 @@ def _propose(name: str, config: SurveyConfig, beam: Beam, rng: np.random.Generat
         kind = str(rng.choice(kinds))
         size = min(float(np.exp(rng.uniform(np.log(low), np.log(high)))) * beam.major, 0.62 * side)
         cloud = _compact(rng, beam) if kind == "compact" else make_cloud(kind, rng, size, beam)
+        kind = "fr2" if kind == "detached" else kind
         data, x0, y0 = paint_cloud(cloud, (side - 1) / 2, (side - 1) / 2, 1.0, beam)
         unit = data / data.max()
         for snr in np.exp(rng.uniform(np.log(12), np.log(250), 5)):
-            if all(_counts(unit * snr, level) == wanted for level in (THRESHOLD, 2.5, 4.5)):
+            if all(_counts(unit * snr, level) == wanted for level in (THRESHOLD, 2.5, 5.0)):
                 break
         else:
             continue

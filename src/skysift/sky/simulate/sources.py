@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -103,8 +104,12 @@ class Extended:
 
 
 def make_cloud(kind: str, rng: np.random.Generator, size: float, beam: Beam) -> Cloud:
-    """Draw a source of a class and a largest angular size [pixel], turned at random about its flux-weighted centre."""
-    cloud = MAKERS[kind](rng, size, float(np.sqrt(beam.major * beam.minor))).rotated(rng.uniform(0, 2 * np.pi))
+    """Draw a source of a class and a largest angular size [pixel], turned at random about its flux-weighted centre.
+
+    The class is one of `MAKERS`, or `detached` for an FR-II whose lobes stand apart.
+    """
+    maker = partial(galaxies.fr2, detached=True) if kind == "detached" else MAKERS[kind]
+    cloud = maker(rng, size, float(np.sqrt(beam.major * beam.minor))).rotated(rng.uniform(0, 2 * np.pi))
     x, y = cloud.moments()[:2]
     return cloud.shifted(-x, -y).normalised()
 
