@@ -1,7 +1,8 @@
 """Training: the loop with data and augmentation against the bare step on ready-made random tensors.
 
-Both do the same forward, backward and optimiser step of the same network; repeats of the two alternate. The time of an
-epoch's end (checkpoint, RankMe) is given apart, as the share of an epoch of 178,057 images that it would take.
+Both do the same forward, backward and optimiser step of the same network; the two alternate step by step and their
+medians are compared. The time of an epoch's end (checkpoint, RankMe) is given apart, as the share of an epoch of 178,057
+images that it would take.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-from skysift.imaging import Augment, Preprocess, augment
+from skysift.imaging import Augment, augment
 from skysift.ssl.journal import Journal
 from skysift.ssl.loop import Run
 from skysift.ssl.pack import Pack
@@ -34,14 +35,14 @@ HULK_IMAGES = 178_057
 
 def main(write: bool = False, quick: bool = False) -> dict[str, float]:
     """Measure both methods; return the ratios."""
-    size, batch, steps, repeats = (64, 16, 2, 2) if quick else (128, 32, 4, 5)
+    size, batch, pairs = (64, 16, 4) if quick else (128, 32, 20)
     ratios: dict[str, float] = {}
     print(f"ResNet18, {size} px, batch {batch}, {torch.get_num_threads()} threads")
     print(f"target of the ratio: {TARGET}")
     print(f"{'method':<8} {'bare step':>10} {'loop':>10} {'ratio':>7} {'augmentation':>13} {'epoch end':>10}")
     for method in ("simclr", "byol"):
         with tempfile.TemporaryDirectory() as folder:
-            found = measure(Path(folder), method, size=size, batch=batch, steps=steps, repeats=repeats)
+            found = measure(Path(folder), method, size=size, batch=batch, pairs=pairs)
         ratios |= {f"{method}_{key}": value for key, value in found.items() if "seconds" not in key}
         print(
             f"{method:<8} {1e3 * found['bare_seconds']:>7.0f} ms {1e3 * found['loop_seconds']:>7.0f} ms "
@@ -59,13 +60,12 @@ def main(write: bool = False, quick: bool = False) -> dict[str, float]:
     return ratios
 
 
-def measure(folder: Path, method: str, *, size: int, batch: int, steps: int, repeats: int) -> dict[str, float]:
+def measure(folder: Path, method: str, *, size: int, batch: int, pairs: int) -> dict[str, float]:
     """Time the steps of the loop, the bare step, the augmentation alone and an epoch's end."""
     stage = Train.model_validate({"cutouts": "0" * 32, "method": method, "image_size": size, "batch_size": batch})
-    spec = Preprocess.preset("riggi2024", size=size, channels=3)
-    pack = random_pack(folder / "pack", batch * steps * (repeats + 1), size)
+    pack = random_pack(folder / "pack", batch * (pairs + 4), size)
     job = Job(stage, pack, folder / "checkpoints", batch)
-    run = open_run(job, Fabric(accelerator="cpu", devices=1), new_encoder(stage, spec))
+    run = open_run(job, Fabric(accelerator="cpu", devices=1), new_encoder(stage))
     run.network.train()
     views = [torch.rand(batch, 3, size, size).contiguous(memory_format=torch.channels_last) for _ in range(2)]
     batches = iter(run._batches(0, 0))
@@ -85,20 +85,21 @@ def measure(folder: Path, method: str, *, size: int, batch: int, steps: int, rep
         def bare() -> None:
             bare_step(run, views)
 
-        loop_step()
-        bare()
-        one_augmentation()
+        for work in (loop_step, loop_step, bare, bare, one_augmentation):
+            work()
         times: dict[str, list[float]] = {"loop": [], "bare": [], "augment": []}
-        for _ in range(repeats):
-            times["bare"].append(timed(bare, steps))
-            times["loop"].append(timed(loop_step, steps) + timed(lambda: run._synchronise(journal), 1) / 20)
-            times["augment"].append(timed(one_augmentation, steps))
-        epoch_end = timed(lambda: run._end_epoch(0, journal), 1)
-    loop = statistics.median(times["loop"])
+        for _ in range(pairs):
+            times["bare"].append(timed(bare))
+            times["loop"].append(timed(loop_step))
+            times["augment"].append(timed(one_augmentation))
+        synchronisation = timed(lambda: run._synchronise(journal)) / run.recipe.sync_every
+        epoch_end = timed(lambda: run._end_epoch(0, journal))
+    loop = statistics.median(times["loop"]) + synchronisation
+    bare_time = statistics.median(times["bare"])
     return {
-        "bare_seconds": statistics.median(times["bare"]),
+        "bare_seconds": bare_time,
         "loop_seconds": loop,
-        "ratio": statistics.median(b / a for a, b in zip(times["loop"], times["bare"], strict=True)),
+        "ratio": bare_time / loop,
         "augment_share": statistics.median(times["augment"]) / loop,
         "epoch_end_share": epoch_end / (loop * HULK_IMAGES / batch),
     }
@@ -112,12 +113,11 @@ def bare_step(run: Run, views: list[torch.Tensor]) -> None:
     run.network.method.after_step(run.network, 1, 1000)
 
 
-def timed(work: Callable[[], Any], times: int) -> float:
-    """Return the seconds that one call takes."""
+def timed(work: Callable[[], Any]) -> float:
+    """Return the seconds that a call takes."""
     start = time.perf_counter()
-    for _ in range(times):
-        work()
-    return (time.perf_counter() - start) / times
+    work()
+    return time.perf_counter() - start
 
 
 def random_pack(folder: Path, count: int, size: int) -> Pack:
