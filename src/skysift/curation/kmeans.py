@@ -14,6 +14,7 @@ from torch import Tensor
 from skysift.curation.nearest import Searcher
 from skysift.curation.points import Points
 from skysift.curation.seeding import parallel, plus_plus
+from skysift.curation.threads import one_thread_an_operation
 from skysift.errors import RequestError
 
 Matrix = NDArray[np.float32]
@@ -98,6 +99,10 @@ class KMeans:
         RequestError
             If there are more clusters than points, or `x` holds NaN or infinite values.
         """
+        with one_thread_an_operation():
+            return self._fit(x)
+
+    def _fit(self, x: Matrix | Tensor) -> Self:
         if not 1 <= self.k <= len(x):
             raise RequestError(
                 f"{self.k} clusters cannot be made of {len(x)} points; ask for at most {len(x)}, and at least 1"

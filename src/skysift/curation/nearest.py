@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from skysift.curation.points import Points
+from skysift.curation.threads import each_chunk
 
 BLOCK = 1024
 """Centroids searched at once."""
@@ -89,11 +90,12 @@ class Searcher:
         labels = torch.empty(count, dtype=torch.int64, device=device)
         upper = torch.empty(count, device=device)
         lower = torch.empty(count, device=device)
-        for start in range(0, count, self.points.chunk):
-            stop = min(start + self.points.chunk, count)
-            which: slice | Tensor = slice(start, stop) if index is None else index[start:stop]
-            squares = self.points.squares[which]
-            self._chunk(which, squares, labels[start:stop], upper[start:stop], lower[start:stop])
+
+        def work(part: slice) -> None:
+            which = part if index is None else index[part]
+            self._chunk(which, self.points.squares[which], labels[part], upper[part], lower[part])
+
+        each_chunk(work, count, self.points.chunk, device)
         return Nearest(labels, upper, lower)
 
     def _chunk(self, which: slice | Tensor, squares: Tensor, labels: Tensor, upper: Tensor, lower: Tensor) -> None:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
+from skysift.curation.threads import each_chunk
 from skysift.errors import RequestError
 
 CHUNK = {"cpu": 2048, "cuda": 65536}
@@ -106,12 +107,14 @@ class Points:
     def _prepare(self, keep: bool) -> None:
         copy = torch.empty((self.n, self.dim), dtype=self.fast, device=self.device) if keep else None
         self.squares = torch.empty(self.n, device=self.device)
-        for start in range(0, self.n, self.chunk):
-            stop = min(start + self.chunk, self.n)
-            rows = self.rows(slice(start, stop))
-            torch.linalg.vector_norm(rows, dim=1, out=self.squares[start:stop])
+
+        def work(part: slice) -> None:
+            rows = self.rows(part)
+            torch.linalg.vector_norm(rows, dim=1, out=self.squares[part])
             if copy is not None:
-                copy[start:stop] = rows
+                copy[part] = rows
+
+        each_chunk(work, self.n, self.chunk, self.device)
         self.squares.square_()
         self.total = float(self.squares.sum(dtype=torch.float64))
         self._copy = copy
@@ -166,18 +169,35 @@ class Points:
             owner = torch.repeat_interleave(torch.arange(k, device=self.device), pieces)
             inside = torch.arange(len(owner), device=self.device) - (pieces.cumsum(0) - pieces)[owner]
             offsets = (counts.cumsum(0) - counts)[owner] + BAG * inside
-            bags = embedding_bag(index, table, offsets, mode="sum", per_sample_weights=weights)
+            bags = self._bags(index, table, offsets, weights)
             added: Tensor = torch.segment_reduce(bags.double(), "sum", lengths=pieces, unsafe=True)
             result += added - moved[:, None].double() * self.shift.double()
+        return result
+
+    def _bags(self, index: Tensor, table: Tensor, offsets: Tensor, weights: Tensor | None) -> Tensor:
+        """Add up runs of rows of `table`: (len(offsets), D) float32."""
+        result = torch.empty((len(offsets), self.dim), device=self.device)
+        ends = torch.cat([offsets[1:], offsets.new_tensor([len(index)])])
+
+        def work(part: slice) -> None:
+            first, last = int(offsets[part.start]), int(ends[part.stop - 1])
+            own = None if weights is None else weights[first:last]
+            result[part] = embedding_bag(
+                index[first:last], table, offsets[part] - first, mode="sum", per_sample_weights=own
+            )
+
+        each_chunk(work, len(offsets), max(BAG, len(offsets) // 16), self.device)
         return result
 
     def distances(self, labels: Tensor, centroids: Tensor) -> Tensor:
         """Return the squared distance (N,) float32 of each row from its own (centred) centroid, summed directly."""
         result = torch.empty(self.n, device=self.device)
-        for start in range(0, self.n, self.chunk):
-            stop = min(start + self.chunk, self.n)
-            rows = self.rows(slice(start, stop)).sub_(centroids[labels[start:stop]])
-            torch.sum(rows.square_(), 1, out=result[start:stop])
+
+        def work(part: slice) -> None:
+            rows = self.rows(part).sub_(centroids[labels[part]])
+            torch.sum(rows.square_(), 1, out=result[part])
+
+        each_chunk(work, self.n, self.chunk, self.device)
         return result
 
 

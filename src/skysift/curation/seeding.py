@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -9,6 +11,7 @@ from torch import Tensor
 
 from skysift.curation.nearest import BLOCK, Searcher
 from skysift.curation.points import Points
+from skysift.curation.threads import each_chunk
 
 Weights = NDArray[np.float64]
 CANDIDATES = 64
@@ -79,12 +82,14 @@ def lower_to(points: Points, nearest: NDArray[np.float32], chosen: list[int]) ->
         index = torch.as_tensor(chosen[first : first + BLOCK], device=points.device)
         centres = points.rows(index)
         half = 0.5 * centres.square().sum(1)
-        for start in range(0, points.n, points.chunk):
-            part = slice(start, min(start + points.chunk, points.n))
-            scores = torch.addmm(half, points.rows(part), centres.T, beta=-1)
-            squares = (points.squares[part] - 2 * scores.amax(1)).clamp_min_(0).cpu().numpy()
-            np.minimum(nearest[part], squares, out=nearest[part])
+        each_chunk(partial(_lower_chunk, points, nearest, centres, half), points.n, points.chunk, points.device)
     nearest[chosen] = 0.0
+
+
+def _lower_chunk(points: Points, nearest: NDArray[np.float32], centres: Tensor, half: Tensor, part: slice) -> None:
+    scores = torch.addmm(half, points.rows(part), centres.T, beta=-1)
+    squares = (points.squares[part] - 2 * scores.amax(1)).clamp_min_(0).cpu().numpy()
+    np.minimum(nearest[part], squares, out=nearest[part])
 
 
 def parallel(points: Points, k: int, rng: np.random.Generator) -> Tensor:
