@@ -18,8 +18,8 @@ class Features(Stage):
     """Extract the features that an encoder finds in every cutout.
 
     Leaves `features.npy` (N, D), row by row as the catalogue that is copied beside it, and `features.json`. Interrupted
-    work carries on from its last finished block. On a CPU the bytes depend on nothing but the request: not on workers,
-    threads or batch size.
+    work carries on from its last finished block. On one kind of CPU the bytes depend on nothing but the request: not on
+    workers, threads or batch size.
     """
 
     kind: ClassVar[str] = "features"
