@@ -1,8 +1,8 @@
 """Training: the loop with data and augmentation against the bare step on ready-made random tensors.
 
 Both do the same forward, backward and optimiser step of the same network; the two alternate step by step and their
-medians are compared. The time of an epoch's end (checkpoint, RankMe) is given apart, as the share of an epoch of 178,057
-images that it would take.
+medians are compared. The time of an epoch's end (checkpoint, RankMe) is given apart, as the share of an epoch of
+178,057 images that it would take.
 """
 
 from __future__ import annotations
