@@ -12,8 +12,8 @@ from astropy.stats import sigma_clip
 from astropy.visualization import ZScaleInterval
 from numpy.typing import NDArray
 
-from skysift.imaging.limits import sigma_limits, sorted_sigma_limits, zscale_limits, zscale_slopes
-from skysift.imaging.order import order
+from skysift.imaging.pixels import RowPixels, SortedPixels
+from skysift.imaging.zscale import fit_zscale
 from tests.imaging.conftest import KINDS, radio_image
 
 
@@ -28,20 +28,16 @@ def astropy_clip(image: NDArray[np.float32], low: float, high: float, iterations
 def compare(images: NDArray[np.float32], low: float, high: float, iterations: int = 5) -> None:
     tensor = torch.from_numpy(images)
     valid = torch.isfinite(tensor)
-    tensor = torch.where(valid, tensor, torch.nan)
-    bounds = sigma_limits(tensor, valid, low, high, iterations)
-    by_sorting = sorted_sigma_limits(order(tensor, valid), low, high, iterations)
-    fit = zscale_slopes(tensor, valid)
-    for row, image in enumerate(images):
-        values = image[np.isfinite(image)]
-        scale = np.abs(values).max()
-        expected = astropy_clip(image, low, high, iterations)
-        for found in (bounds, by_sorting):
-            np.testing.assert_allclose([float(b[row]) for b in found], expected, rtol=1e-5, atol=1e-6 * scale)
-        for contrast in (0.25, 0.40):
-            expected = ZScaleInterval(contrast=contrast).get_limits(values.astype(np.float64))
-            ours = [float(limit[row]) for limit in zscale_limits(fit, contrast)]
-            np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-6 * scale)
+    for pixels in (RowPixels(tensor, valid), SortedPixels(tensor, valid)):
+        extent, bounds = pixels.extent(), pixels.clip_bounds(low, high, iterations)
+        fit = fit_zscale(*pixels.samples())
+        for row, image in enumerate(images):
+            values = image[np.isfinite(image)].astype(np.float64)
+            expected = [(values.min(), values.max()), astropy_clip(image, low, high, iterations)]
+            expected += [ZScaleInterval(contrast=contrast).get_limits(values) for contrast in (0.25, 0.40)]
+            found = [extent, bounds, fit.limits(0.25), fit.limits(0.40)]
+            ours = [[float(limit[row]) for limit in pair] for pair in found]
+            np.testing.assert_allclose(ours, expected, rtol=1e-7, atol=1e-7 * np.abs(values).max())
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -10,7 +11,6 @@ import torch
 from torch import Tensor
 
 from skysift.imaging.draws import uniforms
-from skysift.imaging.limits import sigma_limits, zscale_limits, zscale_slopes
 from skysift.imaging.options import (
     Asinh,
     Log,
@@ -26,9 +26,12 @@ from skysift.imaging.options import (
     ZScale,
 )
 from skysift.imaging.order import order
+from skysift.imaging.pixels import Pair, finite, pixels_of
 from skysift.imaging.resize import resize
+from skysift.imaging.zscale import ZScaleFit, fit_zscale
 
-CACHED_PIXELS = 1 << 18
+CACHED_PIXELS = 1 << 20
+TINY = torch.finfo(torch.float32).tiny
 Images = Tensor | np.ndarray[Any, Any] | Sequence[np.ndarray[Any, Any]]
 
 
@@ -121,38 +124,112 @@ def _groups(images: Images, device: str | torch.device) -> list[tuple[Tensor, Te
 
 def _preprocess_equal(images: Tensor, spec: Preprocess, seeds: Tensor | None) -> tuple[Tensor, Tensor]:
     """Preprocess images of one shape; on CPU in pieces that stay in the processor's cache."""
-    if images.device.type != "cpu":
-        return _preprocess_piece(images, spec, seeds)
+    on_cpu = images.device.type == "cpu"
+    learnt_together = max(1, CACHED_PIXELS // max(images[0].numel(), 1)) if on_cpu else len(images)
+    made_together = 1 if on_cpu else len(images)
     out = images.new_empty((len(images), spec.channels, spec.size, spec.size))
-    kept = torch.empty((len(images), 1, spec.size, spec.size), dtype=torch.bool)
-    step = max(1, CACHED_PIXELS // max(images[0].numel(), 1))
-    for start in range(0, len(images), step):
-        piece = slice(start, start + step)
-        out[piece], kept[piece] = _preprocess_piece(images[piece], spec, None if seeds is None else seeds[piece])
+    kept = torch.empty((len(images), 1, spec.size, spec.size), dtype=torch.bool, device=images.device)
+    for start in range(0, len(images), learnt_together):
+        piece = slice(start, start + learnt_together)
+        batch = _Batch(images[piece], spec, None if seeds is None else seeds[piece])
+        for first in range(0, len(batch.images), made_together):
+            rows = slice(first, first + made_together)
+            batch.make(rows, out[piece][rows], kept[piece][rows])
     return out, kept
 
 
-def _preprocess_piece(images: Tensor, spec: Preprocess, seeds: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Make the channels of a few images, resize and fill them."""
-    batch = _Batch(images, spec.zero_is_invalid, seeds)
-    valid = batch.valid
-    channels = images.new_empty((len(images), spec.channels, *images.shape[1:]))
-    done: dict[Transform, int] = {}
+class _Batch:
+    """Images of one shape, and the range of pixels that each of their channels shows.
+
+    Parameters
+    ----------
+    images : Tensor
+        (B, H, W) float32.
+    spec : Preprocess
+        What to do.
+    seeds : Tensor, optional
+        (B,) int64, for `OneOf`.
+    """
+
+    def __init__(self, images: Tensor, spec: Preprocess, seeds: Tensor | None) -> None:
+        self.images, self.spec = images, spec
+        self.valid = finite(images)
+        if spec.zero_is_invalid:
+            self.valid &= images != 0
+        self.whole = bool(self.valid.all())
+        self._pixels = pixels_of(images, None if self.whole else self.valid)
+        self._extent = self._pixels.extent()
+        self._draws = None if seeds is None else uniforms(seeds.to(images.device), spec.channels)
+        self._planes, self._plane_of_channel = _distinct(spec)
+        self._ranges = {transform: self._range(transform) for transform, _ in self._planes}
+
+    def make(self, rows: slice, out: Tensor, kept: Tensor) -> None:
+        """Make the channels of some images: stretch, resize, fill, normalise."""
+        images, valid = self.images[rows], self.valid[rows][:, None]
+        planes = images.new_empty((len(images), len(self._planes), *images.shape[1:]))
+        for plane, (transform, index) in zip(planes.unbind(1), self._planes, strict=True):
+            self._show(transform, index, rows, plane)
+        if not self.whole:
+            planes.masked_fill_(~valid, 0.0)
+        distinct = len(self._planes) == self.spec.channels
+        made, seen = resize(planes, valid, self.spec.size, whole=self.whole, out=out if distinct else None)
+        kept.copy_(seen)
+        if self.spec.fill == "median" and not self.whole:
+            made.copy_(torch.where(seen, made, _medians(planes, valid[:, 0])[:, :, None, None]))
+        if not distinct:
+            out.copy_(made[:, self._plane_of_channel])
+        if self.spec.mean is not None and self.spec.std is not None:
+            shift, scale = (out.new_tensor(value)[:, None, None] for value in (self.spec.mean, self.spec.std))
+            out.sub_(shift).div_(scale)
+
+    @cached_property
+    def _zscale(self) -> ZScaleFit:
+        return fit_zscale(*self._pixels.samples())
+
+    def _range(self, transform: Transform) -> Pair:
+        """Return the pixel that becomes 0 and the factor from there on, (B,) float32; a constant image becomes 0."""
+        smallest, largest = self._extent
+        low, high = smallest, largest
+        if isinstance(transform, SigmaClip):
+            low, high = self._pixels.clip_bounds(transform.low, transform.high, transform.iterations)
+        elif isinstance(transform, ZScale):
+            low, high = self._zscale.limits(transform.contrast)
+        bottom = torch.minimum(torch.maximum(smallest, low), high)
+        top = torch.maximum(torch.minimum(largest, high), low)
+        span = top - bottom
+        scale = torch.where(span > TINY, 1 / span.clamp_min(TINY), 0.0)
+        return bottom.float(), scale.float()
+
+    def _show(self, transform: Transform, index: int, rows: slice, out: Tensor) -> None:
+        """Fill one plane, (B, H, W), with values in [0, 1]; undefined where invalid."""
+        bottom, scale = (value[rows, None, None] for value in self._ranges[transform])
+        torch.sub(self.images[rows], bottom, out=out)
+        out.mul_(scale).clamp_(0, 1)
+        if isinstance(transform, OneOf):
+            self._stretch_one_of(transform, index, rows, out)
+        elif not isinstance(transform, (SigmaClip, ZScale, MinMax)):
+            out.copy_(_stretch(out, transform))
+
+    def _stretch_one_of(self, transform: OneOf, index: int, rows: slice, out: Tensor) -> None:
+        """Stretch each image as its seed says."""
+        draw = out.new_zeros(len(out)) if self._draws is None else self._draws[rows, index]
+        choices = (draw * len(transform.choices)).long()
+        for number, choice in enumerate(transform.choices):
+            chosen = choices == number
+            out[chosen] = _stretch(out[chosen], choice)
+
+
+def _distinct(spec: Preprocess) -> tuple[list[tuple[Transform, int]], list[int]]:
+    """List the channels that differ, as (transform, first channel), and for each channel its place in the list."""
+    planes: list[tuple[Transform, int]] = []
+    place: list[int] = []
     for index in range(spec.channels):
         transform = spec.channel(index)
-        if transform in done and not isinstance(transform, OneOf):
-            channels[:, index] = channels[:, done[transform]]
-            continue
-        batch.channel(transform, index, channels[:, index])
-        done[transform] = index
-    filled = torch.where(valid[:, None], channels, 0.0) if batch.holes else channels
-    out, kept = resize(filled, valid[:, None], spec.size, whole=not batch.holes)
-    if spec.fill == "median" and not bool(kept.all()):
-        out = torch.where(kept, out, _medians(filled, valid)[:, :, None, None])
-    if spec.mean is not None and spec.std is not None:
-        shift, scale = (out.new_tensor(v)[None, :, None, None] for v in (spec.mean, spec.std))
-        out = (out - shift) / scale
-    return out, kept
+        known = [] if isinstance(transform, OneOf) else [n for n, (t, _) in enumerate(planes) if t == transform]
+        if not known:
+            planes.append((transform, index))
+        place.append(known[0] if known else len(planes) - 1)
+    return planes, place
 
 
 def _medians(channels: Tensor, valid: Tensor) -> Tensor:
@@ -164,67 +241,7 @@ def _medians(channels: Tensor, valid: Tensor) -> Tensor:
     return torch.stack(medians, 1).to(channels.dtype)
 
 
-class _Batch:
-    """Images of one shape, with what their channels share worked out once."""
-
-    def __init__(self, images: Tensor, zero_is_invalid: bool, seeds: Tensor | None) -> None:
-        self.seeds = seeds
-        low, high = images.flatten(1).aminmax(dim=1)
-        self.holes = zero_is_invalid or not bool(torch.isfinite(low - high).all())
-        if self.holes:
-            self.valid = torch.isfinite(images)
-            if zero_is_invalid:
-                self.valid &= images != 0
-            images = torch.where(self.valid, images, torch.nan)
-            there = self.valid.flatten(1).any(1)
-            low = torch.where(there, torch.where(self.valid, images, torch.inf).flatten(1).amin(1), 0.0)
-            high = torch.where(there, torch.where(self.valid, images, -torch.inf).flatten(1).amax(1), 0.0)
-        else:
-            self.valid = torch.ones((), dtype=torch.bool, device=images.device).expand_as(images)
-        self.images = images
-        self.extent = (low.double(), high.double())
-        self._zscale: tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor] | None = None
-
-    def channel(self, transform: Transform, index: int, out: Tensor) -> None:
-        """Fill one channel, (B, H, W), with values in [0, 1]; undefined where invalid."""
-        if isinstance(transform, SigmaClip):
-            seen = self.valid if self.holes else None
-            limits = sigma_limits(self.images, seen, transform.low, transform.high, transform.iterations)
-            self._clamped(*limits, out)
-        elif isinstance(transform, ZScale):
-            if self._zscale is None:
-                self._zscale = zscale_slopes(self.images, self.valid if self.holes else None)
-            self._clamped(*zscale_limits(self._zscale, transform.contrast), out)
-        else:
-            self._clamped(*self.extent, out)
-            if isinstance(transform, OneOf):
-                out.copy_(self._one_of(transform, out, index))
-            elif not isinstance(transform, MinMax):
-                out.copy_(_stretch(out, transform))
-
-    def _clamped(self, low: Tensor, high: Tensor, out: Tensor) -> None:
-        """Clamp to limits, then scale the range that is left to [0, 1]; a constant image becomes 0."""
-        smallest, largest = self.extent
-        bottom = torch.minimum(torch.maximum(smallest, low), high)
-        top = torch.maximum(torch.minimum(largest, high), low)
-        span = top - bottom
-        scale = torch.where(span > 0, 1 / span.clamp_min(1e-300), 0.0)
-        torch.sub(self.images, bottom.float()[:, None, None], out=out)
-        out.mul_(scale.float()[:, None, None]).clamp_(0, 1)
-
-    def _one_of(self, transform: OneOf, normal: Tensor, index: int) -> Tensor:
-        if self.seeds is None:
-            return _stretch(normal, transform.choices[0])
-        draw = uniforms(self.seeds.to(normal.device), index + 1)[:, index]
-        choice = (draw * len(transform.choices)).long()
-        out = normal.clone()
-        for number, option in enumerate(transform.choices):
-            rows = choice == number
-            out[rows] = _stretch(normal[rows], option)
-        return out
-
-
-def _stretch(x: Tensor, transform: MinMax | Power | PowerDist | Sinh | Log | Sqrt | Asinh) -> Tensor:
+def _stretch(x: Tensor, transform: Power | PowerDist | Sinh | Log | Sqrt | Asinh) -> Tensor:
     """Bend values in [0, 1]; as astropy's stretches of the same names."""
     match transform:
         case Power():
@@ -239,5 +256,3 @@ def _stretch(x: Tensor, transform: MinMax | Power | PowerDist | Sinh | Log | Sqr
             return x.sqrt()
         case Asinh():
             return torch.asinh(x / transform.a) / np.arcsinh(1 / transform.a)
-        case MinMax():
-            return x
