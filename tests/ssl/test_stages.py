@@ -167,6 +167,18 @@ def test_fewer_cutouts_than_a_batch_make_a_smaller_one_with_a_warning(tmp_path: 
 
 
 @pytest.mark.parametrize(
+    "options", [{"precision": "bf16-mixed"}, {"channels": 3, "preprocess": "imagenet"}, {"preprocess": "mixed"}]
+)
+def test_other_arithmetic_and_presets_train(trained: tuple[Store, Artifact], options: dict[str, Any]) -> None:
+    store, first = trained
+    pack = next(a for a in store.artifacts() if a.kind == "pack")
+    artifact = store.run(Train(cutouts=pack.id, threads=1, **QUICK | {"epochs": 1} | options))
+    assert artifact.counts["loss"] == pytest.approx(first.counts["loss"], abs=1.5)
+    state = load_file(artifact.folder / "encoder.safetensors")
+    assert {value.dtype for name, value in state.items() if "num_batches" not in name} == {torch.float32}
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"backbone": "resnet19"}, "did you mean"),

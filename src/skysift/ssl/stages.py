@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from skysift.ssl.methods import AnyMethod, SimCLR
+from skysift.ssl.methods import NAMES, AnyMethod, SimCLR
 from skysift.store.fields import Input, Runtime
 from skysift.store.stage import Stage
 
@@ -29,7 +29,7 @@ class Train(Stage):
     cutouts: Annotated[str, Input("subsample", "cutouts", "merge", "pack", "dataset")] = Field(
         description="Cutouts to learn from: an id, a prefix of one, or a name."
     )
-    method: AnyMethod = Field(SimCLR(), description="Method of self-supervision and its options.")
+    method: AnyMethod = Field(SimCLR(), description=f"Method of self-supervision: {', '.join(NAMES)}.")
     backbone: str = Field("resnet18", min_length=1, description="Network, by timm's name.")
     channels: Literal[1, 3] = Field(3, description="Channels that preprocessing makes and the network takes.")
     image_size: int = Field(128, ge=16, description="Side to which cutouts are resized [pixel].")
