@@ -12,8 +12,8 @@ from astropy.stats import sigma_clip
 from astropy.visualization import ZScaleInterval
 from numpy.typing import NDArray
 
-from skysift.imaging.pixels import RowPixels, SortedPixels
-from skysift.imaging.zscale import fit_zscale
+from skysift.imaging import SigmaClip
+from skysift.imaging.pixels import learn_by_row, learn_by_sorting
 from tests.imaging.conftest import KINDS, radio_image
 
 
@@ -26,16 +26,14 @@ def astropy_clip(image: NDArray[np.float32], low: float, high: float, iterations
 
 
 def compare(images: NDArray[np.float32], low: float, high: float, iterations: int = 5) -> None:
-    tensor = torch.from_numpy(images)
-    valid = torch.isfinite(tensor)
-    for pixels in (RowPixels(tensor, valid), SortedPixels(tensor, valid)):
-        extent, bounds = pixels.extent(), pixels.clip_bounds(low, high, iterations)
-        fit = fit_zscale(*pixels.samples())
+    clip = SigmaClip(low=low, high=high, iterations=iterations)
+    for look in (learn_by_row, learn_by_sorting):
+        pixels = look(torch.from_numpy(images), [clip])
+        found = [pixels.extent, pixels.clipped[clip], pixels.zscale.limits(0.25), pixels.zscale.limits(0.40)]
         for row, image in enumerate(images):
             values = image[np.isfinite(image)].astype(np.float64)
             expected = [(values.min(), values.max()), astropy_clip(image, low, high, iterations)]
             expected += [ZScaleInterval(contrast=contrast).get_limits(values) for contrast in (0.25, 0.40)]
-            found = [extent, bounds, fit.limits(0.25), fit.limits(0.40)]
             ours = [[float(limit[row]) for limit in pair] for pair in found]
             np.testing.assert_allclose(ours, expected, rtol=1e-7, atol=1e-7 * np.abs(values).max())
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -26,9 +25,8 @@ from skysift.imaging.options import (
     ZScale,
 )
 from skysift.imaging.order import order
-from skysift.imaging.pixels import Pair, finite, pixels_of
+from skysift.imaging.pixels import Pair, learn
 from skysift.imaging.resize import resize
-from skysift.imaging.zscale import ZScaleFit, fit_zscale
 
 CACHED_PIXELS = 1 << 20
 TINY = torch.finfo(torch.float32).tiny
@@ -153,28 +151,26 @@ class _Batch:
 
     def __init__(self, images: Tensor, spec: Preprocess, seeds: Tensor | None) -> None:
         self.images, self.spec = images, spec
-        self.valid = finite(images)
-        if spec.zero_is_invalid:
-            self.valid &= images != 0
-        self.whole = bool(self.valid.all())
-        self._pixels = pixels_of(images, None if self.whole else self.valid)
-        self._extent = self._pixels.extent()
-        self._draws = None if seeds is None else uniforms(seeds.to(images.device), spec.channels)
         self._planes, self._plane_of_channel = _distinct(spec)
-        self._ranges = {transform: self._range(transform) for transform, _ in self._planes}
+        transforms = [transform for transform, _ in self._planes]
+        clips = [transform for transform in transforms if isinstance(transform, SigmaClip)]
+        self._pixels = learn(images, clips, zero_is_invalid=spec.zero_is_invalid)
+        self._ranges = {transform: self._range(transform) for transform in transforms}
+        self._draws = None if seeds is None else uniforms(seeds.to(images.device), spec.channels)
 
     def make(self, rows: slice, out: Tensor, kept: Tensor) -> None:
         """Make the channels of some images: stretch, resize, fill, normalise."""
-        images, valid = self.images[rows], self.valid[rows][:, None]
+        images, valid = self.images[rows], self._pixels.valid[rows][:, None]
+        whole = all(self._pixels.whole[rows])
         planes = images.new_empty((len(images), len(self._planes), *images.shape[1:]))
         for plane, (transform, index) in zip(planes.unbind(1), self._planes, strict=True):
             self._show(transform, index, rows, plane)
-        if not self.whole:
+        if not whole:
             planes.masked_fill_(~valid, 0.0)
         distinct = len(self._planes) == self.spec.channels
-        made, seen = resize(planes, valid, self.spec.size, whole=self.whole, out=out if distinct else None)
+        made, seen = resize(planes, valid, self.spec.size, whole=whole, out=out if distinct else None)
         kept.copy_(seen)
-        if self.spec.fill == "median" and not self.whole:
+        if self.spec.fill == "median" and not whole:
             made.copy_(torch.where(seen, made, _medians(planes, valid[:, 0])[:, :, None, None]))
         if not distinct:
             out.copy_(made[:, self._plane_of_channel])
@@ -182,18 +178,14 @@ class _Batch:
             shift, scale = (out.new_tensor(value)[:, None, None] for value in (self.spec.mean, self.spec.std))
             out.sub_(shift).div_(scale)
 
-    @cached_property
-    def _zscale(self) -> ZScaleFit:
-        return fit_zscale(*self._pixels.samples())
-
     def _range(self, transform: Transform) -> Pair:
         """Return the pixel that becomes 0 and the factor from there on, (B,) float32; a constant image becomes 0."""
-        smallest, largest = self._extent
+        smallest, largest = self._pixels.extent
         low, high = smallest, largest
         if isinstance(transform, SigmaClip):
-            low, high = self._pixels.clip_bounds(transform.low, transform.high, transform.iterations)
+            low, high = self._pixels.clipped[transform]
         elif isinstance(transform, ZScale):
-            low, high = self._zscale.limits(transform.contrast)
+            low, high = self._pixels.zscale.limits(transform.contrast)
         bottom = torch.minimum(torch.maximum(smallest, low), high)
         top = torch.maximum(torch.minimum(largest, high), low)
         span = top - bottom

@@ -1,122 +1,127 @@
-"""The valid pixels of a batch of images and what is learnt from them: extent, clipping bounds, samples for zscale."""
+"""What is learnt from the valid pixels of images: extent, clipping bounds, samples for zscale."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from skysift.imaging.clipping import Row, clip_bounds, sorted_clip_bounds
-from skysift.imaging.order import Ordered, order
-from skysift.imaging.zscale import SAMPLES
+from skysift.imaging.options import SigmaClip
+from skysift.imaging.order import order
+from skysift.imaging.zscale import SAMPLES, ZScaleFit, fit_zscale
 
 Pair = tuple[Tensor, Tensor]
 
 
-class Pixels(Protocol):
-    """The valid pixels of images; images without any have zero for everything."""
+@dataclass(frozen=True)
+class Pixels:
+    """The valid pixels of images; those without any have zero for everything.
 
-    def extent(self) -> Pair:
-        """Return the smallest and largest pixel, (B,) float64."""
-        ...
-
-    def clip_bounds(self, low: float, high: float, iterations: int) -> Pair:
-        """Return the bounds of sigma clipping, (B,) float64, as `astropy.stats.sigma_clip(return_bounds=True)`."""
-        ...
-
-    def samples(self) -> Pair:
-        """Take every n-th pixel as `ZScaleInterval` does: (B, N) float32, then NaN, and their number (B,)."""
-        ...
-
-
-class RowPixels:
-    """On the CPU, image by image.
-
-    Parameters
+    Attributes
     ----------
-    images : Tensor
-        (B, H, W) float32.
-    valid : Tensor, optional
-        (B, H, W) bool; all pixels if not given.
+    valid : Tensor
+        (B, H, W) bool.
+    whole : sequence of bool
+        Whether all pixels of an image are valid.
+    extent : tuple of Tensor
+        Smallest and largest pixel, (B,) float64.
+    clipped : mapping
+        Lower and upper bound of each sigma clipping, (B,) float64.
+    samples : tuple of Tensor
+        Every n-th pixel as `ZScaleInterval` takes them, (B, N) float32, then NaN; their number, (B,) int64.
     """
 
-    def __init__(self, images: Tensor, valid: Tensor | None) -> None:
-        rows = list(images.flatten(1).numpy())
-        if valid is not None:
-            rows = [row[mask] for row, mask in zip(rows, valid.flatten(1).numpy(), strict=True)]
-        self.rows = [Row(row) for row in rows]
-
-    def extent(self) -> Pair:
-        """Return the smallest and largest pixel."""
-        return self._columns([(row.smallest, row.largest) for row in self.rows])
-
-    def clip_bounds(self, low: float, high: float, iterations: int) -> Pair:
-        """Return the bounds of sigma clipping."""
-        return self._columns([clip_bounds(row, low, high, iterations) for row in self.rows])
-
-    def samples(self) -> Pair:
-        """Take every n-th pixel."""
-        taken = [row.values[:: max(1, row.number // SAMPLES)][:SAMPLES] for row in self.rows]
-        samples = np.full((len(taken), max(1, *map(len, taken))), np.nan, np.float32)
-        for target, source in zip(samples, taken, strict=True):
-            target[: len(source)] = source
-        return torch.from_numpy(samples), torch.tensor([len(source) for source in taken])
-
-    @staticmethod
-    def _columns(pairs: list[tuple[float, float]]) -> Pair:
-        low, high = torch.tensor(pairs, dtype=torch.float64).unbind(1)
-        return low, high
-
-
-class SortedPixels:
-    """On any device, all images at once.
-
-    Parameters
-    ----------
-    images : Tensor
-        (B, H, W) float32.
-    valid : Tensor, optional
-        (B, H, W) bool; all pixels if not given.
-    """
-
-    def __init__(self, images: Tensor, valid: Tensor | None) -> None:
-        self.valid = torch.ones_like(images, dtype=torch.bool) if valid is None else valid
-        self.images = torch.where(self.valid, images, torch.nan)
-
-    def extent(self) -> Pair:
-        """Return the smallest and largest pixel."""
-        return self._ordered.at(torch.zeros_like(self._ordered.count)), self._ordered.at(self._ordered.count - 1)
-
-    def clip_bounds(self, low: float, high: float, iterations: int) -> Pair:
-        """Return the bounds of sigma clipping."""
-        return sorted_clip_bounds(self._ordered, low, high, iterations)
-
-    def samples(self) -> Pair:
-        """Take every n-th pixel."""
-        flat = self.images.flatten(1)
-        counts, pixels = self._ordered.count, flat.shape[1]
-        stride = (counts // SAMPLES).clamp_min(1)
-        number = ((counts + stride - 1) // stride).clamp_max(SAMPLES)
-        place = torch.arange(min(SAMPLES, pixels), device=flat.device)
-        index = torch.searchsorted(self.valid.flatten(1).cumsum(1), place * stride[:, None] + 1)
-        samples = flat.gather(1, index.clamp_max(pixels - 1))
-        return torch.where(place < number[:, None], samples, torch.nan), number
+    valid: Tensor
+    whole: Sequence[bool]
+    extent: Pair
+    clipped: Mapping[SigmaClip, Pair]
+    samples: Pair
 
     @cached_property
-    def _ordered(self) -> Ordered:
-        return order(self.images, self.valid)
+    def zscale(self) -> ZScaleFit:
+        """The lines that zscale fits."""
+        return fit_zscale(*self.samples)
 
 
-def pixels_of(images: Tensor, valid: Tensor | None) -> Pixels:
-    """Choose how to look at the pixels by where they are."""
-    return (RowPixels if images.device.type == "cpu" else SortedPixels)(images, valid)
+def learn(images: Tensor, clips: Sequence[SigmaClip], *, zero_is_invalid: bool = False) -> Pixels:
+    """Look at the pixels in the way that suits the device.
+
+    Parameters
+    ----------
+    images : Tensor
+        (B, H, W) float32; values that are not finite are no data.
+    clips : sequence of SigmaClip
+        Which clipping bounds are wanted.
+    zero_is_invalid : bool
+        Exact zeros are no data either.
+    """
+    on_cpu = images.device.type == "cpu"
+    return (learn_by_row if on_cpu else learn_by_sorting)(images, clips, zero_is_invalid=zero_is_invalid)
 
 
-def finite(images: Tensor) -> Tensor:
-    """Return which pixels are finite, (B, H, W) bool. On CPU by NumPy, where it is vectorised."""
-    if images.device.type == "cpu":
-        return torch.from_numpy(np.isfinite(images.numpy()))
-    return torch.isfinite(images)
+def learn_by_row(images: Tensor, clips: Sequence[SigmaClip], *, zero_is_invalid: bool = False) -> Pixels:
+    """Look at one image after the other, while it is in the processor's cache."""
+    valid = np.empty(images.shape, dtype=bool)
+    whole, extent, samples = [], [], []
+    bounds: dict[SigmaClip, list[tuple[float, float]]] = {clip: [] for clip in clips}
+    for image, mask in zip(images.numpy(), valid, strict=True):
+        np.isfinite(image, out=mask)
+        if zero_is_invalid:
+            mask &= image != 0
+        whole.append(bool(mask.all()))
+        row = Row(image.ravel() if whole[-1] else image[mask])
+        extent.append((row.smallest, row.largest))
+        samples.append(row.values[:: max(1, row.number // SAMPLES)][:SAMPLES])
+        for clip in bounds:
+            bounds[clip].append(clip_bounds(row, clip.low, clip.high, clip.iterations))
+    return Pixels(
+        valid=torch.from_numpy(valid),
+        whole=whole,
+        extent=_columns(extent),
+        clipped={clip: _columns(pairs) for clip, pairs in bounds.items()},
+        samples=_padded(samples),
+    )
+
+
+def learn_by_sorting(images: Tensor, clips: Sequence[SigmaClip], *, zero_is_invalid: bool = False) -> Pixels:
+    """Sort all images at once, on any device."""
+    valid = torch.isfinite(images)
+    if zero_is_invalid:
+        valid &= images != 0
+    ordered = order(torch.where(valid, images, torch.nan), valid)
+    count = ordered.count
+    return Pixels(
+        valid=valid,
+        whole=(count == valid[0].numel()).tolist(),
+        extent=(ordered.at(torch.zeros_like(count)), ordered.at(count - 1)),
+        clipped={clip: sorted_clip_bounds(ordered, clip.low, clip.high, clip.iterations) for clip in clips},
+        samples=_gathered(images.flatten(1), valid.flatten(1), count),
+    )
+
+
+def _columns(pairs: list[tuple[float, float]]) -> Pair:
+    low, high = torch.tensor(pairs, dtype=torch.float64).unbind(1)
+    return low, high
+
+
+def _padded(rows: Sequence[np.ndarray[tuple[int], np.dtype[np.float32]]]) -> Pair:
+    """Stack rows of different lengths; put NaN after the shorter ones."""
+    samples = np.full((len(rows), max(1, *map(len, rows))), np.nan, np.float32)
+    for target, source in zip(samples, rows, strict=True):
+        target[: len(source)] = source
+    return torch.from_numpy(samples), torch.tensor([len(row) for row in rows])
+
+
+def _gathered(images: Tensor, valid: Tensor, count: Tensor) -> Pair:
+    """Take every n-th valid pixel of each image, (B, H*W), at most `SAMPLES`."""
+    pixels = images.shape[1]
+    stride = (count // SAMPLES).clamp_min(1)
+    number = ((count + stride - 1) // stride).clamp_max(SAMPLES)
+    place = torch.arange(min(SAMPLES, pixels), device=images.device)
+    index = torch.searchsorted(valid.cumsum(1), place * stride[:, None] + 1).clamp_max(pixels - 1)
+    return torch.where(place < number[:, None], images.gather(1, index), torch.nan), number
