@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -82,9 +84,10 @@ class ClusterConfig(BaseModel):
             raise SkysiftError(
                 "--cluster needs dask-jobqueue: install it with `pip install skysift[cluster]`."
             ) from None
+        nanny = {f"DASK_DISTRIBUTED__NANNY__PRE_SPAWN_ENVIRON__{name}": value for name, value in MALLOC.items()}
         options = {
             "processes": self.cores,
-            "job_script_prologue": [f"export {name}={value}" for name, value in ONE_THREAD.items()],
+            "job_script_prologue": [f"export {name}={value}" for name, value in {**ONE_THREAD, **nanny}.items()],
             "scheduler_options": {"dashboard": False},
             **(self.model_extra or {}),
         }
@@ -164,13 +167,21 @@ class Engine:
     def imap(self, fn: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """Yield `fn(item)` for each item, in order; work of a lost worker is done again by another.
 
+        A single item is worked on in this process, with one thread as by a worker: no cluster starts for it.
+
         Raises
         ------
         SkysiftError
             If a task takes its worker down again and again.
         """
         from distributed import KilledWorker
+        from threadpoolctl import threadpool_limits
 
+        items = list(items)
+        if len(items) <= 1 and not self.remote:
+            with threadpool_limits(limits=1):
+                yield from map(fn, items)
+            return
         ahead = 3 * self.workers
         pending: deque[Any] = deque()
         try:
@@ -227,8 +238,22 @@ class Engine:
                 return Client(self._scheduler, security=security, timeout=10, set_as_default=False)
             except (OSError, ValueError) as error:
                 raise SkysiftError(f"No Dask scheduler answers at {self._scheduler}: {error}.") from None
-        self._cluster = _local_cluster(self._local, self._memory_limit)
+        with _deaf_to_interrupts():
+            self._cluster = _local_cluster(self._local, self._memory_limit)
         return Client(self._cluster, set_as_default=False)
+
+
+@contextlib.contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Let processes that start meanwhile never see Ctrl-C: it is this process that stops them, in order."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _local_cluster(workers: int, memory_limit: str) -> Any:
