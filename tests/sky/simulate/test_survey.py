@@ -79,8 +79,8 @@ def test_resumes_where_it_was_interrupted(survey: Survey, config: SurveyConfig, 
     folder = tmp_path / "s"
 
     def stop(done: int, total: int, what: str) -> None:
-        assert total == 4
-        if done == 1:
+        assert 0 <= done < total
+        if what == "mosaic 0":
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -91,7 +91,8 @@ def test_resumes_where_it_was_interrupted(survey: Survey, config: SurveyConfig, 
     (folder / "mosaics" / "mosaic_01.fits.tmp").write_bytes(b"half")
     seen: list[str] = []
     simulate(folder, config, progress=lambda done, total, what: seen.append(what))
-    assert seen == ["mosaic 1", "set wu2019", "set riggi2024"]
+    classes = [f"wu2019 {name}" for name in WU_CLASSES] + [f"riggi2024 {name}" for name in RIGGI_LABELS]
+    assert seen == ["", "mosaic 1", *classes]
     assert (folder / "mosaics" / "mosaic_00.fits").stat().st_mtime_ns == stamp
     assert contents(folder) == contents(survey.folder)
 

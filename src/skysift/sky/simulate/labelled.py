@@ -23,7 +23,7 @@ from skysift.sky.simulate.sources import Extended, make_cloud
 from skysift.sky.simulate.truth import write_table
 
 WU_CLASSES = ("1C-1P", "1C-2P", "1C-3P", "2C-2P", "2C-3P", "3C-3P")
-SETS = ("wu2019", "riggi2024")
+SETS = {"wu2019": WU_CLASSES, "riggi2024": RIGGI_LABELS}
 WU_STREAM, RIGGI_STREAM = 1_000_001, 1_000_002  # keep the sets' random streams apart from the mosaics'
 TRIES = 250
 
@@ -69,9 +69,39 @@ class LabelledFrames:
     scale: dict[str, float]
 
 
-def make_set(name: str, config: SurveyConfig) -> LabelledFrames:
-    """Make a labelled set by its name, `wu2019` or `riggi2024`."""
-    return wu_frames(config) if name == "wu2019" else riggi_frames(config)
+@dataclass(frozen=True)
+class Part:
+    """The frames of one class of a set.
+
+    Parameters
+    ----------
+    images : ndarray of float32, shape (n, side, side)
+        Brightness [Jy/beam].
+    rows : list of dict
+        Their rows of the label table, but for `index`.
+    """
+
+    images: Float32
+    rows: list[dict[str, Any]]
+
+
+def make_part(name: str, config: SurveyConfig, label: int) -> Part:
+    """Simulate the frames of class number `label` of the set `wu2019` or `riggi2024`."""
+    make = _wu_frame if name == "wu2019" else _riggi_frame
+    made = [make(config, label, number) for number in range(config.frames_per_class)]
+    return Part(np.stack([image for image, _ in made]), [row for _, row in made])
+
+
+def assemble(name: str, config: SurveyConfig, parts: list[Part]) -> LabelledFrames:
+    """Join the parts of a set, one a class in their order."""
+    classes = SETS[name]
+    rows = [row for part in parts for row in part.rows]
+    labels = np.repeat(np.arange(len(classes)), [len(part.rows) for part in parts]).astype(np.int64)
+    several = np.array([[label in row["labels"] for label in classes] for row in rows], dtype=np.uint8)
+    table = pa.Table.from_pylist([{"index": index} | row for index, row in enumerate(rows)])
+    return LabelledFrames(
+        name, np.concatenate([part.images for part in parts]), classes, labels, several, table, _scale(config)
+    )
 
 
 def write_set(frames: LabelledFrames, folder: Path) -> None:
@@ -103,7 +133,7 @@ def wu_frames(config: SurveyConfig) -> LabelledFrames:
     Parameters
     ----------
     config : SurveyConfig
-        Beam, noise, and `frames_per_class` frames of `frame_size` pixels.
+        Beam, noise, and `frames_per_class` (at least one) frames of `frame_size` pixels.
 
     Returns
     -------
@@ -111,25 +141,16 @@ def wu_frames(config: SurveyConfig) -> LabelledFrames:
         The table adds `source` (class of the source), `snr`, `flux` [Jy], `angular_size` [arcsec] and the box of 1.5
         times the source's size (`x0 y0 width height` [pixel]) that Riggi et al. cut out.
 
+    Raises
+    ------
+    SkysiftError
+        The frames are too small for a class.
+
     References
     ----------
     Wu et al. 2019, MNRAS 482, 1211 (Radio Galaxy Zoo: CLARAN).
     """
-    beam = survey_beam(config)
-    images: list[Float32] = []
-    rows: list[dict[str, Any]] = []
-    for label, name in enumerate(WU_CLASSES):
-        for number in range(config.frames_per_class):
-            rng = _stream(config.seed, WU_STREAM, label, number)
-            source, row = _propose(name, config, beam, rng)
-            frame = render_frame(config, rng, [source], keep_clear=(config.frame_size / 2, row.pop("clear")))
-            images.append(frame.image)
-            rows.append({"index": len(rows), "label": name, "labels": [name]} | row)
-    labels = np.repeat(np.arange(len(WU_CLASSES)), config.frames_per_class).astype(np.int64)
-    several = np.eye(len(WU_CLASSES), dtype=np.uint8)[labels]
-    return LabelledFrames(
-        "wu2019", np.stack(images), WU_CLASSES, labels, several, pa.Table.from_pylist(rows), _scale(config)
-    )
+    return assemble("wu2019", config, [make_part("wu2019", config, label) for label in range(len(WU_CLASSES))])
 
 
 def riggi_frames(config: SurveyConfig) -> LabelledFrames:
@@ -138,46 +159,41 @@ def riggi_frames(config: SurveyConfig) -> LabelledFrames:
     Parameters
     ----------
     config : SurveyConfig
-        Beam, noise, and `frames_per_class` frames of `frame_size` pixels made for each label.
+        Beam, noise, and `frames_per_class` (at least one) frames of `frame_size` pixels made for each label.
 
     Returns
     -------
     LabelledFrames
         The table adds `valid_fraction` and `sources`, the classes of the sources with at least five rms.
+
+    Raises
+    ------
+    SkysiftError
+        The frames are too small for a label.
     """
-    images: list[Float32] = []
-    rows: list[dict[str, Any]] = []
-    several: list[list[bool]] = []
-    for name in RIGGI_LABELS:
-        for number in range(config.frames_per_class):
-            rng = _stream(config.seed, RIGGI_STREAM, RIGGI_LABELS.index(name), number)
-            for _ in range(TRIES):
-                frame = RECIPES[name](config, rng)
-                if name in frame.labels:
-                    break
-            else:
-                raise SkysiftError(f"no frame of {config.frame_size} pixels shows {name}: make frame_size larger")
-            images.append(frame.image)
-            several.append([label in frame.labels for label in RIGGI_LABELS])
-            rows.append(
-                {
-                    "index": len(rows),
-                    "label": name,
-                    "labels": frame.labels,
-                    "valid_fraction": float(np.isfinite(frame.image).mean()),
-                    "sources": frame.sources,
-                }
-            )
-    labels = np.repeat(np.arange(len(RIGGI_LABELS)), config.frames_per_class).astype(np.int64)
-    return LabelledFrames(
-        "riggi2024",
-        np.stack(images),
-        RIGGI_LABELS,
-        labels,
-        np.array(several, dtype=np.uint8),
-        pa.Table.from_pylist(rows),
-        _scale(config),
-    )
+    return assemble("riggi2024", config, [make_part("riggi2024", config, label) for label in range(len(RIGGI_LABELS))])
+
+
+def _wu_frame(config: SurveyConfig, label: int, number: int) -> tuple[Float32, dict[str, Any]]:
+    """Simulate one frame of a morphology class; return it and its row."""
+    name = WU_CLASSES[label]
+    rng = _stream(config.seed, WU_STREAM, label, number)
+    source, row = _propose(name, config, survey_beam(config), rng)
+    frame = render_frame(config, rng, [source], keep_clear=(config.frame_size / 2, row.pop("clear")))
+    return frame.image, {"label": name, "labels": [name]} | row
+
+
+def _riggi_frame(config: SurveyConfig, label: int, number: int) -> tuple[Float32, dict[str, Any]]:
+    """Simulate one frame that shows a label; return it and its row."""
+    name = RIGGI_LABELS[label]
+    rng = _stream(config.seed, RIGGI_STREAM, label, number)
+    for _ in range(TRIES):
+        frame = RECIPES[name](config, rng)
+        if name in frame.labels:
+            valid = float(np.isfinite(frame.image).mean())
+            row = {"label": name, "labels": frame.labels, "valid_fraction": valid, "sources": frame.sources}
+            return frame.image, row
+    raise SkysiftError(f"no frame of {config.frame_size} pixels shows {name}: make frame_size larger")
 
 
 def _propose(name: str, config: SurveyConfig, beam: Beam, rng: np.random.Generator) -> tuple[Extended, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -20,7 +21,7 @@ from pydantic import ValidationError
 from skysift.errors import RequestError
 from skysift.sky.simulate.config import SurveyConfig
 from skysift.sky.simulate.header import shaped
-from skysift.sky.simulate.labelled import SETS, make_set, write_set
+from skysift.sky.simulate.labelled import SETS, Part, assemble, make_part, write_set
 from skysift.sky.simulate.mosaic import simulate_mosaic
 from skysift.sky.simulate.truth import write_table
 
@@ -28,6 +29,7 @@ CONFIG, SUMMARY = "config.json", "survey.json"
 FOLDERS = ("mosaics", "masks", "noise", "truth", "labelled")
 
 Progress = Callable[[int, int, str], None]
+Task = tuple[str, int]  # ("mosaic", index) or (name of a labelled set, class)
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Survey:
     @property
     def labelled(self) -> dict[str, Path]:
         """The labelled cutout sets by name (`.npz`; their label tables lie beside them)."""
-        made = SETS if self.config.frames_per_class else ()
+        made = tuple(SETS) if self.config.frames_per_class else ()
         return {name: self.folder / "labelled" / f"{name}.npz" for name in made}
 
     def read_truth(self) -> pa.Table:
@@ -99,7 +101,7 @@ def simulate(
     config : SurveyConfig
         The survey.
     progress : callable, optional
-        Called with the number of finished parts, their total, and what was finished.
+        Called with the work done, the work in all (about milliseconds), and what was just finished.
     overwrite : bool
         Replace a survey of another configuration in that folder.
     workers : int
@@ -118,15 +120,18 @@ def simulate(
     _prepare(folder, config, overwrite=overwrite)
     survey = Survey(folder, config)
     if (folder / SUMMARY).exists():
+        _sweep(folder)
         return survey
-    sets = list(survey.labelled)
-    tasks = [("mosaic", str(i)) for i in range(config.mosaics)] + [("set", name) for name in sets]
+    tasks: list[Task] = [("mosaic", index) for index in range(config.mosaics)]
+    tasks += [(name, label) for name in survey.labelled for label in range(len(SETS[name]))]
     waiting = [task for task in tasks if not _marker(folder, task).exists()]
-    done = len(tasks) - len(waiting)
+    total = sum(_cost(config, task) for task in tasks)
+    done = total - sum(_cost(config, task) for task in waiting)
+    tell = progress or _say_nothing
+    tell(done, total, "")
     for task in _perform(partial(_work, folder, config), waiting, workers):
-        done += 1
-        if progress is not None:
-            progress(done, len(tasks), " ".join(task))
+        done += _cost(config, task)
+        tell(done, total, _describe(task))
     _finish(survey)
     return survey
 
@@ -178,9 +183,11 @@ def _same(text: str, config: SurveyConfig) -> bool:
         return False
 
 
-def _perform(
-    work: Callable[[tuple[str, str]], tuple[str, str]], tasks: list[tuple[str, str]], workers: int
-) -> Iterator[tuple[str, str]]:
+def _say_nothing(done: int, total: int, what: str) -> None:
+    """Show no progress."""
+
+
+def _perform(work: Callable[[Task], Task], tasks: list[Task], workers: int) -> Iterator[Task]:
     if workers <= 1 or len(tasks) <= 1:
         yield from map(work, tasks)
         return
@@ -188,20 +195,37 @@ def _perform(
         yield from pool.map(work, tasks)
 
 
-def _marker(folder: Path, task: tuple[str, str]) -> Path:
+def _marker(folder: Path, task: Task) -> Path:
     """Name the file that is written last of a task's files."""
-    kind, name = task
+    kind, number = task
     if kind == "mosaic":
-        return folder / "truth" / f"mosaic_{int(name):02d}.parquet"
-    return folder / "labelled" / f"{name}.npz"
+        return folder / "truth" / f"mosaic_{number:02d}.parquet"
+    return folder / "labelled" / f".{kind}-{number:02d}.npz"
 
 
-def _work(folder: Path, config: SurveyConfig, task: tuple[str, str]) -> tuple[str, str]:
-    kind, name = task
+def _cost(config: SurveyConfig, task: Task) -> int:
+    """Estimate what a task takes [about ms], so that progress is in proportion to time."""
+    if task[0] == "mosaic":
+        return 60 + int(2.6e-4 * config.size**2)
+    return config.frames_per_class * (22 if task[0] == "wu2019" else 9)
+
+
+def _describe(task: Task) -> str:
+    kind, number = task
+    return f"mosaic {number}" if kind == "mosaic" else f"{kind} {SETS[kind][number]}"
+
+
+def _work(folder: Path, config: SurveyConfig, task: Task) -> Task:
+    kind, number = task
     if kind == "mosaic":
-        _write_mosaic(folder, config, int(name))
-    else:
-        write_set(make_set(name, config), folder / "labelled")
+        _write_mosaic(folder, config, number)
+        return task
+    part = make_part(kind, config, number)
+    path = _marker(folder, task)
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("wb") as stream:
+        np.savez(stream, images=part.images, rows=np.array(json.dumps(part.rows)))
+    temporary.replace(path)
     return task
 
 
@@ -234,11 +258,12 @@ def write_fits(path: Path, images: list[tuple[np.ndarray, fits.Header, str]]) ->
 
 def _finish(survey: Survey) -> None:
     """Join the truth of all mosaics and write the summary that marks the survey as finished."""
-    import json
-
     folder = survey.folder
-    shards = [pq.read_table(folder / "truth" / f"{mosaic.stem}.parquet") for mosaic in survey.mosaics]
-    truth = pa.concat_tables(shards)
+    for name, path in survey.labelled.items():
+        shards = [_marker(folder, (name, label)) for label in range(len(SETS[name]))]
+        write_set(assemble(name, survey.config, [_read_part(shard) for shard in shards]), path.parent)
+    tables = [pq.read_table(folder / "truth" / f"{mosaic.stem}.parquet") for mosaic in survey.mosaics]
+    truth = pa.concat_tables(tables)
     write_table(truth, survey.truth)
     write_table(truth, folder / "truth.csv")
     kinds, numbers = np.unique(truth["class"].to_numpy(zero_copy_only=False).astype(str), return_counts=True)
@@ -250,3 +275,15 @@ def _finish(survey: Survey) -> None:
     temporary = folder / (SUMMARY + ".tmp")
     temporary.write_text(json.dumps(summary, indent=1, sort_keys=True) + "\n")
     temporary.replace(folder / SUMMARY)
+    _sweep(folder)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the parts of the labelled sets, which a finished survey no longer needs."""
+    for shard in (folder / "labelled").glob(".*.npz"):
+        shard.unlink(missing_ok=True)
+
+
+def _read_part(path: Path) -> Part:
+    with np.load(path) as npz:
+        return Part(npz["images"], json.loads(str(npz["rows"])))
