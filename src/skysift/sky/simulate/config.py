@@ -112,7 +112,7 @@ class SurveyConfig(BaseModel):
         400.0, gt=0, description="Signal-to-noise above which a source leaves imaging artefacts."
     )
     artefact_level: float = Field(
-        0.01, ge=0, le=0.5, description="Typical artefact amplitude as a share of the source's peak; 0 leaves none."
+        0.006, ge=0, le=0.5, description="Typical artefact amplitude as a share of the source's peak; 0 leaves none."
     )
 
     frames_per_class: int = Field(200, ge=0, description="Labelled cutouts per class and set; 0 makes none.")
