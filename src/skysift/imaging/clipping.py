@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -12,17 +13,23 @@ from torch import Tensor
 from skysift.imaging.order import Ordered
 
 SAMPLE = 1024
+LEAST_STRIDE = 4
+TAIL = 0.01
 COUNTS = 2
 SLACK = 6
 REACH = 256
 
 
 class Row:
-    """The valid pixels of one image, (N,) float32, with the order statistics around the median."""
+    """The valid pixels of one image, (N,) float32: order statistics near the median, moments and tails.
+
+    A sorted sample tells about which pixels are wanted, so that few are looked at more than once.
+    """
 
     def __init__(self, values: NDArray[np.float32]) -> None:
         self.values, self.number = values, len(values)
         self.smallest, self.largest = (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)
+        self._stride = max(1, self.number // SAMPLE)
         self._near, self._first = values[:0], 0
 
     def median(self, start: int, stop: int) -> float:
@@ -32,45 +39,65 @@ class Row:
             self._look_around(low)
         return 0.5 * (float(self._near[low - self._first]) + float(self._near[high - self._first]))
 
+    def moments(self, centre: float) -> tuple[float, float]:
+        """Return the sums of the pixels' distances from a centre, and of their squares."""
+        moved = self.values.astype(np.float64)
+        moved -= centre
+        return float(moved.sum()), float(np.einsum("i,i->", moved, moved))
+
     def below(self, bound: float) -> NDArray[np.float64]:
         """Return the pixels below a bound."""
-        return self.values[self.values < bound].astype(np.float64) if self.smallest < bound else np.empty(0)
+        if bound <= self.smallest:
+            return np.empty(0)
+        level, tail = self._low_tail
+        pixels = tail if bound <= level else self.values
+        return pixels[pixels < bound].astype(np.float64)
 
     def above(self, bound: float) -> NDArray[np.float64]:
         """Return the pixels above a bound."""
-        return self.values[self.values > bound].astype(np.float64) if self.largest > bound else np.empty(0)
+        if bound >= self.largest:
+            return np.empty(0)
+        level, tail = self._high_tail
+        pixels = tail if bound >= level else self.values
+        return pixels[pixels > bound].astype(np.float64)
+
+    @cached_property
+    def _sample(self) -> NDArray[np.float32]:
+        return np.sort(self.values[:: self._stride])
+
+    @cached_property
+    def _low_tail(self) -> tuple[float, NDArray[np.float32]]:
+        level = self._sample[int(TAIL * len(self._sample))]
+        return float(level), self.values[self.values < level]
+
+    @cached_property
+    def _high_tail(self) -> tuple[float, NDArray[np.float32]]:
+        level = self._sample[-1 - int(TAIL * len(self._sample))]
+        return float(level), self.values[self.values > level]
 
     def _look_around(self, rank: int) -> None:
-        """Sort the pixels of the ranks around one, as far as clipping usually moves the median."""
-        reach = 8 + self.number // REACH
-        band, below = self._band(rank, reach)
-        low, high = max(rank - reach - below, 0), min(rank + reach - below, len(band) - 1)
-        self._near, self._first = np.sort(np.partition(band, (low, high))[low : high + 1]), below + low
+        """Sort the pixels of the ranks around one, as far as clipping usually moves the median.
 
-    def _band(self, rank: int, reach: int) -> tuple[NDArray[np.float32], int]:
-        """Return the pixels of the ranks around one, unsorted, and the number of those before.
-
-        A sorted sample tells about which pixel has a rank; counting the pixels that are smaller tells how far off
-        that is. (Taking all pixels near the sample's median would be slower: the processor can't foresee which.)
+        Counting what is smaller than the sample's guess tells how far off it is. (Taking all that might be near would
+        be slower: the processor can't foresee which those are.)
         """
-        stride = self.number // SAMPLE
-        if stride < 4:
-            return self.values, 0
-        sample = np.sort(self.values[::stride])
+        if self._stride < LEAST_STRIDE:
+            self._near, self._first = np.sort(self.values), 0
+            return
         guess = rank
         for _ in range(COUNTS):
-            guess += rank - int(np.count_nonzero(self.values < sample[self._place(guess, stride, sample)]))
-        half = reach + SLACK * stride
-        inside = self.values >= sample[self._place(guess - half, stride, sample)]
+            guess += rank - int(np.count_nonzero(self.values < self._guess(guess)))
+        reach = self.number // REACH + SLACK * self._stride
+        inside = self.values >= self._guess(guess - reach)
         below = self.number - int(np.count_nonzero(inside))
-        inside &= self.values <= sample[self._place(guess + half, stride, sample)]
+        inside &= self.values <= self._guess(guess + reach)
         band = self.values[inside]
         found = below <= rank and rank + 1 < below + len(band)
-        return (band, below) if found else (self.values, 0)
+        self._near, self._first = (np.sort(band), below) if found else (np.sort(self.values), 0)
 
-    @staticmethod
-    def _place(rank: int, stride: int, sample: NDArray[np.float32]) -> int:
-        return min(max(rank // stride, 0), len(sample) - 1)
+    def _guess(self, rank: int) -> np.float32:
+        """Return the pixel that has about this rank."""
+        return np.float32(self._sample[min(max(rank // self._stride, 0), len(self._sample) - 1)])
 
 
 def clip_bounds(row: Row, low: float, high: float, iterations: int) -> tuple[float, float]:
@@ -96,10 +123,7 @@ def clip_bounds(row: Row, low: float, high: float, iterations: int) -> tuple[flo
         return 0.0, 0.0
     start, stop = 0, row.number
     centre = row.median(start, stop)
-    moved = row.values.astype(np.float64)
-    moved -= centre
-    all_first, all_second = float(moved.sum()), float(np.einsum("i,i->", moved, moved))
-    first, second = all_first, all_second
+    first, second = sums = row.moments(centre)
     least, most = -math.inf, math.inf
     bounds = (centre, centre)
     for _ in range(iterations):
@@ -114,7 +138,7 @@ def clip_bounds(row: Row, low: float, high: float, iterations: int) -> tuple[flo
             break
         start, stop = len(under), row.number - len(over)
         gone = np.concatenate([under, over]) - centre
-        first, second = all_first - float(gone.sum()), all_second - float(gone @ gone)
+        first, second = sums[0] - float(gone.sum()), sums[1] - float(gone @ gone)
     return bounds
 
 

@@ -28,7 +28,7 @@ from skysift.imaging.order import order
 from skysift.imaging.pixels import Pair, learn
 from skysift.imaging.resize import resize
 
-CACHED_PIXELS = 1 << 20
+CACHED_PIXELS = 1 << 22
 TINY = torch.finfo(torch.float32).tiny
 Images = Tensor | np.ndarray[Any, Any] | Sequence[np.ndarray[Any, Any]]
 

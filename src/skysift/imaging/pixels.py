@@ -66,15 +66,17 @@ def learn(images: Tensor, clips: Sequence[SigmaClip], *, zero_is_invalid: bool =
 
 def learn_by_row(images: Tensor, clips: Sequence[SigmaClip], *, zero_is_invalid: bool = False) -> Pixels:
     """Look at one image after the other, while it is in the processor's cache."""
-    valid = np.empty(images.shape, dtype=bool)
+    valid = np.ones(images.shape, dtype=bool)
     whole, extent, samples = [], [], []
     bounds: dict[SigmaClip, list[tuple[float, float]]] = {clip: [] for clip in clips}
     for image, mask in zip(images.numpy(), valid, strict=True):
-        np.isfinite(image, out=mask)
-        if zero_is_invalid:
-            mask &= image != 0
-        whole.append(bool(mask.all()))
-        row = Row(image.ravel() if whole[-1] else image[mask])
+        row = Row(image.ravel())
+        if zero_is_invalid or not np.isfinite([row.smallest, row.largest]).all():
+            np.isfinite(image, out=mask)
+            if zero_is_invalid:
+                mask &= image != 0
+            row = Row(image[mask])
+        whole.append(row.number == image.size)
         extent.append((row.smallest, row.largest))
         samples.append(row.values[:: max(1, row.number // SAMPLES)][:SAMPLES])
         for clip in bounds:

@@ -71,46 +71,47 @@ def fit_zscale(samples: Tensor, count: Tensor) -> ZScaleFit:
     place = torch.arange(samples.shape[1], device=samples.device)
     there = place < count[:, None]
     x = place.double() - samples.shape[1] / 2
-    powers = torch.stack([torch.ones_like(x), x, x.square()], 1)
     y = torch.where(there, ordered.values.double() - median[:, None], 0.0)
     least = torch.clamp_min((count * MAX_REJECT).long(), MIN_PIXELS)
-    grow = torch.clamp_min((count * GROW).long(), 1)
+    windows = _windows(torch.clamp_min((count * GROW).long(), 1))
     good, left, before = there, count, count + 1
     slope = torch.zeros_like(median)
     for _ in range(ITERATIONS):
         active = (left < before) & (left >= least)
         if not bool(active.any()):
             break
-        steepness, off = _off_line(powers, y, good)
-        kept = there & ~_dilate(~good | off, grow)
+        steepness, off = _off_line(x, y, good)
+        kept = there & ~_dilate(~good | off, windows)
         good = torch.where(active[:, None], kept, good)
         slope = torch.where(active, steepness, slope)
         before, left = torch.where(active, left, before), good.sum(1)
     return ZScaleFit(ordered.at(start), ordered.at(count - 1), median, slope, count, left >= least)
 
 
-def _off_line(powers: Tensor, y: Tensor, good: Tensor) -> tuple[Tensor, Tensor]:
-    """Fit a line to the good samples y (B, N) at x; return its slope (B,), and which of them are off it (B, N).
-
-    `powers` holds 1, x and x squared, (N, 3).
-    """
+def _off_line(x: Tensor, y: Tensor, good: Tensor) -> tuple[Tensor, Tensor]:
+    """Fit a line to the good samples y (B, N) at x (N,); return its slope (B,), and which are off it (B, N)."""
     weight = good.double()
-    number, sum_x, sum_xx = (weight @ powers).unbind(1)
-    sum_y, sum_xy = ((weight * y) @ powers[:, :2]).unbind(1)
-    number = number.clamp_min(1)
+    weighted = weight * y
+    number = weight.sum(1).clamp_min(1)
+    sum_x, sum_xx = weight.mv(x), weight.mv(x.square())
+    sum_y, sum_xy = weighted.sum(1), weighted.mv(x)
     spread = number * sum_xx - sum_x.square()
     slope = torch.where(spread > 0, (number * sum_xy - sum_x * sum_y) / spread.clamp_min(1e-300), 0.0)
-    line = torch.stack([(sum_y - slope * sum_x) / number, slope], 1) @ powers[:, :2].T
-    away = (y - line).mul_(weight)
+    intercept = (sum_y - slope * sum_x) / number
+    away = torch.addcmul(intercept[:, None], slope[:, None], x).sub_(y).mul_(weight)
     std = (away.square().sum(1) / number).sqrt()
     return slope, away.abs_() > KREJ * std[:, None]
 
 
-def _dilate(bad: Tensor, grow: Tensor) -> Tensor:
-    """Spread flags as `np.convolve(bad, np.ones(grow), "same")` does, with a window of its own in each row."""
+def _windows(widths: Tensor) -> list[tuple[int, Tensor]]:
+    """Group rows by the width of their window: (width, rows) each."""
+    return [(width, (widths == width).nonzero()[:, 0]) for width in widths.unique().tolist()]
+
+
+def _dilate(bad: Tensor, windows: list[tuple[int, Tensor]]) -> Tensor:
+    """Spread flags (B, N) as `np.convolve(bad, np.ones(width), "same")` does, in each row by the width of its own."""
     spread = bad.float()
-    for width in grow.unique().tolist():
-        rows = grow == width
+    for width, rows in windows:
         padded = pad(spread[rows][:, None], (width // 2, (width - 1) // 2))
         spread[rows] = max_pool1d(padded, width, stride=1)[:, 0]
     return spread > 0
