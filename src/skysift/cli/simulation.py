@@ -26,7 +26,7 @@ def simulate(
     preset: Annotated[str, Parameter(help="tiny (tests), demo, or survey (4 mosaics of 4096 squared).")] = "demo",
     seed: Annotated[int, Parameter(help="Seed of every random choice.")] = 0,
     set_: Annotated[
-        tuple[str, ...] | None, Parameter(name="--set", help="Another field, as n_mosaics=2; may be repeated.")
+        tuple[str, ...] | None, Parameter(name="--set", help="Another field, as mosaics=2; may be repeated.")
     ] = None,
     overwrite: Annotated[bool, Parameter(help="Replace a survey that is there.", negative=())] = False,
     quiet: Annotated[bool, Parameter(help="Show no progress.", negative=())] = False,
@@ -39,7 +39,7 @@ def simulate(
     Examples
     --------
         skysift simulate survey --preset demo --seed 0
-        skysift simulate big --preset survey --set n_mosaics=8
+        skysift simulate big --preset survey --set mosaics=8
     """
     from skysift.sky.simulate import SurveyConfig
     from skysift.sky.simulate import simulate as work
