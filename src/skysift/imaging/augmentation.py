@@ -14,6 +14,7 @@ from skysift.imaging.filters import blur, threshold
 from skysift.imaging.geometry import crop_resize, dihedral
 
 DRAWS = 20
+CACHED_VALUES = 1 << 19
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class _Draws:
         return low + (high - low) * self.u[:, index]
 
 
+@torch.no_grad()
 def augment(images: Tensor, valid: Tensor, spec: Augment, seeds: Tensor) -> Tensor:
     """Change images at random.
 
@@ -50,27 +52,16 @@ def augment(images: Tensor, valid: Tensor, spec: Augment, seeds: Tensor) -> Tens
     Tensor
         (B, C, S, S), in [0, 1]; pixels without data stay 0.
     """
-    draws = _Draws(uniforms(seeds.to(images.device), DRAWS))
-    whole = bool(valid.all())
-    if spec.crop is not None:
-        side = draws.between(0, *spec.crop)
-        side = side.sqrt() if spec.crop_is_area else side
-        images, valid = crop_resize(images, valid, side, draws.u[:, 1], draws.u[:, 2], whole=whole)
-    if spec.jitter_probability > 0:
-        images = _jitter(images, valid, spec, draws)
-    images, valid = _turn(images, valid, spec, draws)
-    if spec.blur_probability > 0:
-        rows = draws.event(13, spec.blur_probability).nonzero()[:, 0]
-        if len(rows):
-            images = images.clone() if images.requires_grad else images
-            images[rows] = blur(images[rows], valid[rows], draws.between(14, *spec.blur_sigma)[rows])
-    if spec.threshold_probability > 0:
-        rows = draws.event(15, spec.threshold_probability).nonzero()[:, 0]
-        if len(rows):
-            low, high = spec.threshold_percentile
-            share = (low + (high - low) * draws.u[rows, 16 : 16 + images.shape[1]]) / 100
-            images[rows] = threshold(images[rows], valid[rows], share)
-    return images
+    if not len(images):
+        return images
+    on_cpu = images.device.type == "cpu"
+    step = max(1, CACHED_VALUES // images[0].numel()) if on_cpu else len(images)
+    out = torch.empty_like(images)
+    for start in range(0, len(images), step):
+        piece = slice(start, start + step)
+        draws = _Draws(uniforms(seeds[piece].to(images.device), DRAWS))
+        out[piece] = _augment_piece(images[piece], valid[piece], spec, draws)
+    return out
 
 
 def two_views(images: Tensor, valid: Tensor, spec: Augment, seeds: Tensor) -> tuple[Tensor, Tensor]:
@@ -88,6 +79,29 @@ def two_views(images: Tensor, valid: Tensor, spec: Augment, seeds: Tensor) -> tu
     """
     other = seeds ^ 0x5851F42D4C957F2D
     return augment(images, valid, spec, seeds), augment(images, valid, spec, other)
+
+
+def _augment_piece(images: Tensor, valid: Tensor, spec: Augment, draws: _Draws) -> Tensor:
+    """Augment a few images, on CPU as many as stay in the processor's cache."""
+    whole = bool(valid.all())
+    if spec.crop is not None:
+        side = draws.between(0, *spec.crop)
+        side = side.sqrt() if spec.crop_is_area else side
+        images, valid = crop_resize(images, valid, side, draws.u[:, 1], draws.u[:, 2], whole=whole)
+    if spec.jitter_probability > 0:
+        images = _jitter(images, valid, spec, draws)
+    images, valid = _turn(images, valid, spec, draws)
+    if spec.blur_probability > 0:
+        rows = draws.event(13, spec.blur_probability).nonzero()[:, 0]
+        if len(rows):
+            images[rows] = blur(images[rows], valid[rows], draws.between(14, *spec.blur_sigma)[rows])
+    if spec.threshold_probability > 0:
+        rows = draws.event(15, spec.threshold_probability).nonzero()[:, 0]
+        if len(rows):
+            low, high = spec.threshold_percentile
+            share = (low + (high - low) * draws.u[rows, 16 : 16 + images.shape[1]]) / 100
+            images[rows] = threshold(images[rows], valid[rows], share)
+    return images
 
 
 def _jitter(images: Tensor, valid: Tensor, spec: Augment, draws: _Draws) -> Tensor:

@@ -21,7 +21,7 @@ REACH = 256
 
 
 class Row:
-    """The valid pixels of one image, (N,) float32: order statistics near the median, moments and tails.
+    """The valid pixels of one image, (N,) float32: order statistics, moments and tails.
 
     A sorted sample tells about which pixels are wanted, so that few are looked at more than once.
     """
@@ -34,10 +34,13 @@ class Row:
 
     def median(self, start: int, stop: int) -> float:
         """Return the median of the pixels whose ranks are `start` to `stop`."""
-        low, high = (start + stop - 1) // 2, (start + stop) // 2
-        if low < self._first or high >= self._first + len(self._near):
-            self._look_around(low)
-        return 0.5 * (float(self._near[low - self._first]) + float(self._near[high - self._first]))
+        return 0.5 * (self.at((start + stop - 1) // 2) + self.at((start + stop) // 2))
+
+    def at(self, rank: int) -> float:
+        """Return the pixel of a rank, 0 being the smallest."""
+        if not self._first <= rank < self._first + len(self._near):
+            self._look_around(rank)
+        return float(self._near[rank - self._first])
 
     def moments(self, centre: float) -> tuple[float, float]:
         """Return the sums of the pixels' distances from a centre, and of their squares."""
@@ -76,7 +79,7 @@ class Row:
         return float(level), self.values[self.values > level]
 
     def _look_around(self, rank: int) -> None:
-        """Sort the pixels of the ranks around one, as far as clipping usually moves the median.
+        """Sort the pixels of the ranks around one, as far as clipping usually moves a median.
 
         Counting what is smaller than the sample's guess tells how far off it is. (Taking all that might be near would
         be slower: the processor can't foresee which those are.)
@@ -92,7 +95,7 @@ class Row:
         below = self.number - int(np.count_nonzero(inside))
         inside &= self.values <= self._guess(guess + reach)
         band = self.values[inside]
-        found = below <= rank and rank + 1 < below + len(band)
+        found = below <= rank < below + len(band)
         self._near, self._first = (np.sort(band), below) if found else (np.sort(self.values), 0)
 
     def _guess(self, rank: int) -> np.float32:

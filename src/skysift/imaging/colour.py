@@ -38,39 +38,44 @@ def jitter(
     if brightness is not None:
         images = (images * _wide(brightness)).clamp_(0, 1)
     if contrast is not None:
-        grey = grey_of(images) if images.shape[1] == 3 else images.mean(1, keepdim=True)
         number = valid.flatten(1).sum(1).clamp_min(1)
-        mean = torch.where(valid, grey, 0.0).flatten(1).sum(1) / number
-        factor = _wide(contrast)
-        images = (images * factor + (1 - factor) * _wide(mean)).clamp_(0, 1)
+        mean = torch.where(valid, grey_of(images), 0.0).flatten(1).sum(1) / number
+        images = torch.lerp(_wide(mean), images, _wide(contrast)).clamp_(0, 1)
     if saturation is not None:
-        factor = _wide(saturation)
-        images = (images * factor + (1 - factor) * grey_of(images)).clamp_(0, 1)
+        images = torch.lerp(grey_of(images), images, _wide(saturation)).clamp_(0, 1)
     if hue is not None:
         images = turn_hue(images, hue)
     return torch.where(valid, images, 0.0)
 
 
 def grey_of(images: Tensor) -> Tensor:
-    """Return the luminance, (B, 1, S, S), of images with three channels."""
-    red, green, blue = images.unbind(1)
-    return (GREY[0] * red + GREY[1] * green + GREY[2] * blue)[:, None]
+    """Return the luminance, (B, 1, S, S), of images with three channels; the mean of any other number of them."""
+    if images.shape[1] != len(GREY):
+        return images.mean(1, keepdim=True)
+    red, green, blue = images.split(1, dim=1)
+    return (red * GREY[0]).add_(green, alpha=GREY[1]).add_(blue, alpha=GREY[2])
 
 
 def turn_hue(images: Tensor, turn: Tensor) -> Tensor:
-    """Turn the hue of images with three channels by a share of the circle, at constant value and saturation."""
-    high, which = images.max(1)
-    span = high - images.amin(1)
+    """Turn the hue of images with three channels by a share of the circle, at constant value and saturation.
+
+    The hue goes round in six sectors; a channel is at its highest within one sector of its own hue (red 0, green 2,
+    blue 4), at its lowest beyond two, and falls linearly between.
+    """
     red, green, blue = images.unbind(1)
-    across = torch.stack([green - blue, blue - red, red - green], 1).gather(1, which[:, None])[:, 0]
+    high = torch.maximum(torch.maximum(red, green), blue)
+    span = high - torch.minimum(torch.minimum(red, green), blue)
     safe = torch.where(span > 0, span, 1.0)
-    sector = across / safe + 2 * which.to(images.dtype)
-    sector = sector + 6 * turn.to(images.dtype)[:, None, None]
-    channels = []
-    for offset in (5.0, 3.0, 1.0):
-        k = (sector + offset).remainder(6)
-        channels.append(high - span * torch.minimum(k, 4 - k).clamp(0, 1))
-    return torch.stack(channels, 1)
+    of_green = torch.where(green == high, (blue - red).div_(safe).add_(2), (red - green).div_(safe).add_(4))
+    hue = torch.where(red == high, (green - blue).div_(safe), of_green)
+    hue += 6 * turn.to(images.dtype)[:, None, None]
+    turned = torch.empty_like(images)
+    for channel, own_hue in zip(turned.unbind(1), (0.0, 2.0, 4.0), strict=True):
+        away = hue - own_hue
+        away -= (away / 6).round_().mul_(6)
+        lowered = away.abs_().sub_(1).clamp_(0, 1).mul_(span)
+        torch.sub(high, lowered, out=channel)
+    return turned
 
 
 def _wide(factor: Tensor) -> Tensor:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, pad
+
+from skysift.imaging.clipping import Row
 
 TRUNCATE = 3.0
 
@@ -62,12 +63,9 @@ def threshold(images: Tensor, valid: Tensor, share: Tensor) -> Tensor:
 def _ranked(rows: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
     """Return the values of rank `low` and `high` in each row."""
     if rows.device.type == "cpu":
-        values = rows.detach().numpy()
-        both = np.empty((len(values), 2), dtype=values.dtype)
-        for i, (a, b) in enumerate(zip(low.tolist(), high.tolist(), strict=True)):
-            part = np.partition(values[i], b)
-            both[i] = (part[b] if a == b else part[:b].max(), part[b])
-        pair = torch.from_numpy(both)
+        images = [Row(row) for row in rows.numpy()]
+        ranks = zip(images, low.tolist(), high.tolist(), strict=True)
+        pair = torch.tensor([(row.at(a), row.at(b)) for row, a, b in ranks], dtype=rows.dtype)
         return pair[:, 0], pair[:, 1]
     ordered = rows.sort(dim=1).values
     return ordered.gather(1, low[:, None])[:, 0], ordered.gather(1, high[:, None])[:, 0]

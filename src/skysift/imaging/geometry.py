@@ -31,11 +31,9 @@ def crop_resize(
         The same shapes. Invalid pixels weigh nothing; a pixel that is more than half made of them is invalid.
     """
     number, channels, height, width = images.shape
-    theta = images.new_zeros((number, 2, 3), dtype=torch.float32)
-    theta[:, 0, 0] = theta[:, 1, 1] = side
-    theta[:, 0, 2] = (2 * across - 1) * (1 - side)
-    theta[:, 1, 2] = (2 * down - 1) * (1 - side)
-    grid = torch.nn.functional.affine_grid(theta, [number, 1, height, width], align_corners=False).to(images.dtype)
+    grid = images.new_empty((number, height, width, 2))
+    grid[..., 0] = _places(width, side, across)[:, None, :]
+    grid[..., 1] = _places(height, side, down)[:, :, None]
     if whole:
         return grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False), valid
     both = torch.cat([images, valid.to(images.dtype)], 1)
@@ -43,6 +41,12 @@ def crop_resize(
     weight = sampled[:, channels:]
     kept = weight >= LEAST_WEIGHT
     return torch.where(kept, sampled[:, :channels] / weight.clamp_min(1e-6), 0.0), kept
+
+
+def _places(length: int, side: Tensor, shift: Tensor) -> Tensor:
+    """Return where to sample along an axis, (B, length), in units in which the image goes from -1 to 1."""
+    centres = (2 * torch.arange(length, device=side.device) + 1) / length - 1
+    return side[:, None] * centres + ((2 * shift - 1) * (1 - side))[:, None]
 
 
 def dihedral(
@@ -59,11 +63,15 @@ def dihedral(
     quarter : Tensor
         (B,) int64: quarter turns, anticlockwise.
     """
-    code = horizontal.long() + 2 * vertical.long() + 4 * quarter
+    transposed = (quarter % 2).bool()
+    upside_down = torch.where(transposed, horizontal ^ (quarter == 1), vertical ^ (quarter == 2))
+    mirrored = torch.where(transposed, vertical ^ (quarter == 3), horizontal ^ (quarter == 2))
+    code = 4 * transposed.long() + 2 * upside_down.long() + mirrored.long()
     out, seen = torch.empty_like(images), torch.empty_like(valid)
     for value in code.unique().tolist():
         rows = (code == value).nonzero()[:, 0]
-        axes = [axis for bit, axis in ((1, 3), (2, 2)) if value & bit]
+        axes = [axis for bit, axis in ((2, 2), (1, 3)) if value & bit]
         for source, target in ((images, out), (valid, seen)):
-            target[rows] = torch.rot90(source[rows].flip(axes), value // 4, (2, 3))
+            part = source[rows].transpose(2, 3) if value & 4 else source[rows]
+            target[rows] = part.flip(axes) if axes else part
     return out, seen
