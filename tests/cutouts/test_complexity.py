@@ -7,7 +7,7 @@ import gzip
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from skysift.cutouts.complexity import complexity
+from skysift.cutouts.coarse_graining import complexity
 from skysift.cutouts.statistics import measure_images
 
 

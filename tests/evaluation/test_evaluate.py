@@ -9,7 +9,7 @@ import pytest
 from sklearn import metrics as sk
 
 from skysift.errors import RequestError, SkysiftError
-from skysift.evaluation.evaluate import evaluate
+from skysift.evaluation.evaluation import evaluate
 from skysift.evaluation.options import Splitting
 from skysift.evaluation.protocols.knn import KNN
 from skysift.evaluation.samples import make_samples

@@ -6,9 +6,9 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "catalogue": ["Catalogue"],
-        "complexity": ["complexity"],
+        "coarse_graining": ["complexity"],
         "estimate": ["estimate_cutouts"],
-        "merge": ["merge", "thin_out"],
+        "merging": ["merge", "thin_out"],
         "pixels": ["PixelSource"],
         "schema": ["CATALOGUE_SCHEMA", "MOSAIC_SCHEMA", "cutout_ids"],
         "stages": ["Cutouts", "Merge", "Pack"],

@@ -306,7 +306,7 @@ def _measure_boxes(
 
 
 def _add_complexity(images: list[FloatArray], task: Task, columns: dict[str, FloatArray], rows: IntArray) -> None:
-    from skysift.cutouts.complexity import complexity
+    from skysift.cutouts.coarse_graining import complexity
 
     good = columns["valid_fraction"][rows] >= np.float32(task.min_valid)
     chosen = rows[good]

@@ -5,7 +5,7 @@ from skysift._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "evaluate": ["Evaluation", "evaluate"],
+        "evaluation": ["Evaluation", "evaluate"],
         "labels": ["ClassSet", "class_set"],
         "options": ["Splitting"],
         "protocols.base": ["Outcome", "Problem", "Protocol"],

@@ -54,7 +54,7 @@ class Evaluate(Splitting, Stage):
 
     def run(self, context: Context) -> dict[str, Any]:
         """Evaluate and write the four files; return the counts and the headline scores."""
-        from skysift.evaluation.evaluate import evaluate
+        from skysift.evaluation.evaluation import evaluate
         from skysift.evaluation.samples import class_order, load_samples
         from skysift.evaluation.write import write_evaluation
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from skysift.evaluation.evaluate import Evaluation
+from skysift.evaluation.evaluation import Evaluation
 
 PREDICTIONS = pa.schema(
     [
