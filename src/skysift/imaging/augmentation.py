@@ -14,7 +14,7 @@ from skysift.imaging.filters import blur, threshold
 from skysift.imaging.geometry import crop_resize, dihedral
 
 DRAWS = 20
-CACHED_VALUES = 1 << 19
+CACHED_VALUES = 1 << 20
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,8 @@ from skysift.imaging.order import Ordered
 SAMPLE = 1024
 LEAST_STRIDE = 4
 TAIL = 0.01
-COUNTS = 2
-SLACK = 6
-REACH = 256
+SLACK = 10
+REACH = 512
 
 
 class Row:
@@ -87,9 +86,7 @@ class Row:
         if self._stride < LEAST_STRIDE:
             self._near, self._first = np.sort(self.values), 0
             return
-        guess = rank
-        for _ in range(COUNTS):
-            guess += rank - int(np.count_nonzero(self.values < self._guess(guess)))
+        guess = 2 * rank - int(np.count_nonzero(self.values < self._guess(rank)))
         reach = self.number // REACH + SLACK * self._stride
         inside = self.values >= self._guess(guess - reach)
         below = self.number - int(np.count_nonzero(inside))

@@ -30,6 +30,7 @@ from skysift.imaging.resize import resize
 
 CACHED_PIXELS = 1 << 22
 TINY = torch.finfo(torch.float32).tiny
+FAR_BELOW = torch.finfo(torch.float32).min / 2  # for invalid pixels: clamping makes it 0
 Images = Tensor | np.ndarray[Any, Any] | Sequence[np.ndarray[Any, Any]]
 
 
@@ -130,7 +131,7 @@ def _preprocess_equal(images: Tensor, spec: Preprocess, seeds: Tensor | None) ->
     for start in range(0, len(images), learnt_together):
         piece = slice(start, start + learnt_together)
         batch = _Batch(images[piece], spec, None if seeds is None else seeds[piece])
-        for first in range(0, len(batch.images), made_together):
+        for first in range(0, len(images[piece]), made_together):
             rows = slice(first, first + made_together)
             batch.make(rows, out[piece][rows], kept[piece][rows])
     return out, kept
@@ -150,23 +151,22 @@ class _Batch:
     """
 
     def __init__(self, images: Tensor, spec: Preprocess, seeds: Tensor | None) -> None:
-        self.images, self.spec = images, spec
+        self.spec = spec
         self._planes, self._plane_of_channel = _distinct(spec)
         transforms = [transform for transform, _ in self._planes]
         clips = [transform for transform in transforms if isinstance(transform, SigmaClip)]
         self._pixels = learn(images, clips, zero_is_invalid=spec.zero_is_invalid)
+        self._images = images if all(self._pixels.whole) else torch.where(self._pixels.valid, images, FAR_BELOW)
         self._ranges = {transform: self._range(transform) for transform in transforms}
         self._draws = None if seeds is None else uniforms(seeds.to(images.device), spec.channels)
 
     def make(self, rows: slice, out: Tensor, kept: Tensor) -> None:
         """Make the channels of some images: stretch, resize, fill, normalise."""
-        images, valid = self.images[rows], self._pixels.valid[rows][:, None]
+        images, valid = self._images[rows], self._pixels.valid[rows][:, None]
         whole = all(self._pixels.whole[rows])
         planes = images.new_empty((len(images), len(self._planes), *images.shape[1:]))
         for plane, (transform, index) in zip(planes.unbind(1), self._planes, strict=True):
             self._show(transform, index, rows, plane)
-        if not whole:
-            planes.masked_fill_(~valid, 0.0)
         distinct = len(self._planes) == self.spec.channels
         made, seen = resize(planes, valid, self.spec.size, whole=whole, out=out if distinct else None)
         kept.copy_(seen)
@@ -179,7 +179,7 @@ class _Batch:
             out.sub_(shift).div_(scale)
 
     def _range(self, transform: Transform) -> Pair:
-        """Return the pixel that becomes 0 and the factor from there on, (B,) float32; a constant image becomes 0."""
+        """Return the pixel that becomes 0 and the factor from there on, (B, 1, 1); a constant image becomes 0."""
         smallest, largest = self._pixels.extent
         low, high = smallest, largest
         if isinstance(transform, SigmaClip):
@@ -190,13 +190,12 @@ class _Batch:
         top = torch.maximum(torch.minimum(largest, high), low)
         span = top - bottom
         scale = torch.where(span > TINY, 1 / span.clamp_min(TINY), 0.0)
-        return bottom.float(), scale.float()
+        return bottom.float()[:, None, None], scale.float()[:, None, None]
 
     def _show(self, transform: Transform, index: int, rows: slice, out: Tensor) -> None:
-        """Fill one plane, (B, H, W), with values in [0, 1]; undefined where invalid."""
-        bottom, scale = (value[rows, None, None] for value in self._ranges[transform])
-        torch.sub(self.images[rows], bottom, out=out)
-        out.mul_(scale).clamp_(0, 1)
+        """Fill one plane, (B, H, W), with values in [0, 1]; 0 where invalid."""
+        bottom, scale = self._ranges[transform]
+        torch.sub(self._images[rows], bottom[rows], out=out).mul_(scale[rows]).clamp_(0, 1)
         if isinstance(transform, OneOf):
             self._stretch_one_of(transform, index, rows, out)
         elif not isinstance(transform, (SigmaClip, ZScale, MinMax)):

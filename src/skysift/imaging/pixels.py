@@ -75,7 +75,7 @@ def learn_by_row(images: Tensor, clips: Sequence[SigmaClip], *, zero_is_invalid:
             np.isfinite(image, out=mask)
             if zero_is_invalid:
                 mask &= image != 0
-            row = Row(image[mask])
+            row = Row(row.values[mask.ravel()])
         whole.append(row.number == image.size)
         extent.append((row.smallest, row.largest))
         samples.append(row.values[:: max(1, row.number // SAMPLES)][:SAMPLES])
