@@ -16,6 +16,7 @@ SAMPLE = 1024
 LEAST_STRIDE = 4
 TAIL = 0.01
 SLACK = 10
+BLOCK = 8192
 REACH = 512
 
 
@@ -43,9 +44,11 @@ class Row:
 
     def moments(self, centre: float) -> tuple[float, float]:
         """Return the sums of the pixels' distances from a centre, and of their squares."""
-        moved = self.values.astype(np.float64)
+        blocks = np.zeros((-(-self.number // BLOCK), BLOCK))
+        moved = blocks.ravel()[: self.number]
+        moved[:] = self.values
         moved -= centre
-        return float(moved.sum()), float(np.einsum("i,i->", moved, moved))
+        return float(moved.sum()), float(np.vecdot(blocks, blocks).sum())
 
     def below(self, bound: float) -> NDArray[np.float64]:
         """Return the pixels below a bound."""

@@ -28,7 +28,7 @@ from skysift.imaging.order import order
 from skysift.imaging.pixels import Pair, learn
 from skysift.imaging.resize import resize
 
-CACHED_PIXELS = 1 << 22
+PIXELS_AT_ONCE = 1 << 22
 TINY = torch.finfo(torch.float32).tiny
 FAR_BELOW = torch.finfo(torch.float32).min / 2  # for invalid pixels: clamping makes it 0
 Images = Tensor | np.ndarray[Any, Any] | Sequence[np.ndarray[Any, Any]]
@@ -122,18 +122,13 @@ def _groups(images: Images, device: str | torch.device) -> list[tuple[Tensor, Te
 
 
 def _preprocess_equal(images: Tensor, spec: Preprocess, seeds: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Preprocess images of one shape; on CPU in pieces that stay in the processor's cache."""
-    on_cpu = images.device.type == "cpu"
-    learnt_together = max(1, CACHED_PIXELS // max(images[0].numel(), 1)) if on_cpu else len(images)
-    made_together = 1 if on_cpu else len(images)
+    """Preprocess images of one shape; on CPU in pieces of limited memory."""
+    step = max(1, PIXELS_AT_ONCE // max(images[0].numel(), 1)) if images.device.type == "cpu" else len(images)
     out = images.new_empty((len(images), spec.channels, spec.size, spec.size))
     kept = torch.empty((len(images), 1, spec.size, spec.size), dtype=torch.bool, device=images.device)
-    for start in range(0, len(images), learnt_together):
-        piece = slice(start, start + learnt_together)
-        batch = _Batch(images[piece], spec, None if seeds is None else seeds[piece])
-        for first in range(0, len(images[piece]), made_together):
-            rows = slice(first, first + made_together)
-            batch.make(rows, out[piece][rows], kept[piece][rows])
+    for start in range(0, len(images), step):
+        piece = slice(start, start + step)
+        _Batch(images[piece], spec, None if seeds is None else seeds[piece]).make(out[piece], kept[piece])
     return out, kept
 
 
@@ -160,11 +155,17 @@ class _Batch:
         self._ranges = {transform: self._range(transform) for transform in transforms}
         self._draws = None if seeds is None else uniforms(seeds.to(images.device), spec.channels)
 
-    def make(self, rows: slice, out: Tensor, kept: Tensor) -> None:
+    def make(self, out: Tensor, kept: Tensor) -> None:
+        """Fill in images and masks; on CPU image by image, which stays in the processor's cache."""
+        step = 1 if self._images.device.type == "cpu" else len(out)
+        planes = self._images.new_empty((step, len(self._planes), *self._images.shape[1:]))
+        for start in range(0, len(out), step):
+            rows = slice(start, start + step)
+            self._make(rows, planes, out[rows], kept[rows])
+
+    def _make(self, rows: slice, planes: Tensor, out: Tensor, kept: Tensor) -> None:
         """Make the channels of some images: stretch, resize, fill, normalise."""
-        images, valid = self._images[rows], self._pixels.valid[rows][:, None]
-        whole = all(self._pixels.whole[rows])
-        planes = images.new_empty((len(images), len(self._planes), *images.shape[1:]))
+        valid, whole = self._pixels.valid[rows][:, None], all(self._pixels.whole[rows])
         for plane, (transform, index) in zip(planes.unbind(1), self._planes, strict=True):
             self._show(transform, index, rows, plane)
         distinct = len(self._planes) == self.spec.channels

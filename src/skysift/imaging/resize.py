@@ -13,6 +13,8 @@ from torch.nn.functional import interpolate
 
 LEAST_WEIGHT = 0.5
 BAND = 16
+PRODUCT = 1 << 18
+"""Multiplications of a matrix product that OpenBLAS makes in one thread: the number of threads changes nothing."""
 
 
 def resize(
@@ -31,7 +33,7 @@ def resize(
     whole : bool, optional
         Whether all pixels are valid; found out where not said.
     out : Tensor, optional
-        (B, C, S, S), where to put the images.
+        (B, C, S, S), contiguous: where to put the images.
 
     Returns
     -------
@@ -46,7 +48,7 @@ def resize(
         return out.copy_(images), valid
     interpolated(images, out)
     if bool(valid.all()) if whole is None else whole:
-        return out, valid.new_ones((*valid.shape[:2], size, size))
+        return out, valid.new_ones(()).expand(*valid.shape[:2], size, size)
     weight = interpolated(valid.to(images.dtype), images.new_empty((len(images), 1, size, size)))
     kept = weight >= LEAST_WEIGHT
     return out.mul_(torch.where(kept, 1 / weight, 0.0)), kept
@@ -61,13 +63,16 @@ def interpolated(images: Tensor, out: Tensor) -> Tensor:
     size = out.shape[-1]
     if images.device.type != "cpu" or images.dtype != torch.float32:
         return out.copy_(interpolate(images, (size, size), mode="bilinear", antialias=True))
-    height, width = images.shape[-2:]
-    narrow = np.empty((images.shape[1], height, size), np.float32)
+    channels, height, width = images.shape[1:]
+    short = np.empty((channels, size, width), np.float32)
     for source, target in zip(images.numpy(), out.numpy(), strict=True):
-        for band in _bands(width, size):
-            np.matmul(source[..., band.source], band.transposed, out=narrow[..., band.target])
         for band in _bands(height, size):
-            np.matmul(band.weights, narrow[:, band.source], out=target[:, band.target])
+            for columns in _parts(width, band):
+                np.matmul(band.weights, source[:, band.source, columns], out=short[:, band.target, columns])
+        flat, flat_target = short.reshape(-1, width), target.reshape(-1, size)
+        for band in _bands(width, size):
+            for rows in _parts(len(flat), band):
+                np.matmul(flat[rows, band.source], band.transposed, out=flat_target[rows, band.target])
     return out
 
 
@@ -94,3 +99,9 @@ def _bands(length: int, size: int) -> tuple[_Band, ...]:
         weights = np.ascontiguousarray(matrix[target, source])
         bands.append(_Band(target, source, weights, np.ascontiguousarray(weights.T)))
     return tuple(bands)
+
+
+def _parts(length: int, band: _Band) -> list[slice]:
+    """Cut so many rows (or columns) that a product with the band's weights takes one thread."""
+    step = max(1, PRODUCT // band.weights.size)
+    return [slice(start, start + step) for start in range(0, length, step)]
