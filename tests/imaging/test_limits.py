@@ -13,6 +13,7 @@ from astropy.visualization import ZScaleInterval
 from numpy.typing import NDArray
 
 from skysift.imaging import SigmaClip
+from skysift.imaging.clipping import Row
 from skysift.imaging.pixels import learn_by_row, learn_by_sorting
 from tests.imaging.conftest import KINDS, radio_image
 
@@ -57,6 +58,26 @@ def test_kinds_in_one_batch_do_not_disturb_each_other() -> None:
 def test_all_sizes(size: int) -> None:
     rng = np.random.default_rng(size)
     compare(rng.normal(size=(3, size, size)).astype(np.float32), 5.0, 30.0)
+
+
+def test_ties_and_lopsided_images() -> None:
+    rng = np.random.default_rng(8)
+    counts = rng.poisson(3.0, (150, 150))
+    mostly_zero = np.where(rng.random((150, 150)) < 0.8, 0, rng.normal(size=(150, 150)))
+    steep = rng.pareto(0.7, (150, 150))
+    far_from_zero = 1e4 + rng.normal(size=(150, 150))
+    images = np.stack([counts, mostly_zero, steep, far_from_zero]).astype(np.float32)
+    compare(images, 5.0, 30.0)
+    compare(images, 2.0, 2.0, 5)
+
+
+@pytest.mark.parametrize("number", [1, 2, 100, 4095, 4096, 5000, 40_000])
+@pytest.mark.parametrize("levels", [3, 1000, 10**6])
+def test_ranks_are_those_of_a_sort(number: int, levels: int) -> None:
+    values = np.random.default_rng([number, levels]).integers(0, levels, number).astype(np.float32)
+    expected = np.sort(values)
+    for rank in {0, number // 10, number // 2, number - 1}:
+        assert Row(values).at(rank) == expected[rank]
 
 
 @pytest.mark.realdata

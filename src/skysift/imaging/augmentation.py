@@ -50,7 +50,7 @@ def augment(images: Tensor, valid: Tensor, spec: Augment, seeds: Tensor) -> Tens
     Returns
     -------
     Tensor
-        (B, C, S, S), in [0, 1]; pixels without data stay 0.
+        (B, C, S, S), in [0, 1] up to rounding; pixels without data stay 0.
     """
     if not len(images):
         return images

@@ -81,8 +81,7 @@ def fit_zscale(samples: Tensor, count: Tensor) -> ZScaleFit:
         if not bool(active.any()):
             break
         steepness, off = _off_line(x, y, good)
-        kept = there & ~_dilate(~good | off, windows)
-        good = torch.where(active[:, None], kept, good)
+        good = good & ~(_dilate(~good | off, windows) & active[:, None])
         slope = torch.where(active, steepness, slope)
         before, left = torch.where(active, left, before), good.sum(1)
     return ZScaleFit(ordered.at(start), ordered.at(count - 1), median, slope, count, left >= least)
@@ -98,8 +97,8 @@ def _off_line(x: Tensor, y: Tensor, good: Tensor) -> tuple[Tensor, Tensor]:
     spread = number * sum_xx - sum_x.square()
     slope = torch.where(spread > 0, (number * sum_xy - sum_x * sum_y) / spread.clamp_min(1e-300), 0.0)
     intercept = (sum_y - slope * sum_x) / number
-    away = torch.addcmul(intercept[:, None], slope[:, None], x).sub_(y).mul_(weight)
-    std = (away.square().sum(1) / number).sqrt()
+    away = (slope[:, None] * x).add_(intercept[:, None]).sub_(y).mul_(weight)
+    std = ((away * away).sum(1) / number).sqrt()
     return slope, away.abs_() > KREJ * std[:, None]
 
 
