@@ -78,7 +78,8 @@ def preprocess(
     Returns
     -------
     Tensor
-        (B, C, S, S) float32: in [0, 1] up to rounding unless `spec` has a mean and a scatter; invalid pixels are filled.
+        (B, C, S, S) float32: in [0, 1] up to rounding, unless `spec` has a mean and a scatter; invalid pixels are
+        filled.
 
     Notes
     -----
