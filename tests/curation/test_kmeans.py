@@ -203,15 +203,15 @@ def test_initial_centroids_must_fit() -> None:
 
 
 @pytest.mark.slow
-def test_full_size_inertia_is_within_1e_4_of_faiss() -> None:
+def test_large_inertia_is_within_1e_4_of_faiss() -> None:
     faiss = pytest.importorskip("faiss")
     torch.set_num_threads(2)
     faiss.omp_set_num_threads(2)
-    x = np.random.default_rng(0).standard_normal((50_000, 512), dtype=np.float32)
-    init = starts(x, 500)
-    reference = faiss.Kmeans(512, 500, niter=20, max_points_per_centroid=10**6, min_points_per_centroid=1)
+    x = np.random.default_rng(0).standard_normal((20_000, 512), dtype=np.float32)
+    init = starts(x, 200)
+    reference = faiss.Kmeans(512, 200, niter=20, max_points_per_centroid=10**6, min_points_per_centroid=1)
     reference.train(x, init_centroids=init)
-    plain = KMeans(500, init=init, max_iterations=20, tolerance=0).fit(x)
+    plain = KMeans(200, init=init, max_iterations=20, tolerance=0).fit(x)
     assert plain.history_[-1] == pytest.approx(reference.obj[-1], rel=1e-4)
-    quick = KMeans(500, init=init).fit(x)
+    quick = KMeans(200, init=init).fit(x)
     assert quick.inertia_ < 1.001 * reference.obj[-1]

@@ -35,7 +35,7 @@ class Cluster(Stage):
         None, description="Points taken from each cluster, by level; by default half the mean size of a cluster."
     )
     transform: Literal["none", "standardise", "whiten"] = Field(
-        "standardise",
+        "none",
         description="What is done to the features first: nothing, equal variances, or decorrelated and equal.",
     )
     components: PositiveInt | None = Field(

@@ -23,8 +23,8 @@ FLOOR = 1e-6
 class Transform:
     """y = (x - mean) @ matrix; the matrix of "standardise" is diagonal and kept as a vector.
 
-    Random or briefly trained encoders put most variance into a few directions (brightness, noise level), and k-means
-    then sees nothing else. Giving directions equal variance lets rare shapes count.
+    Some encoders put most variance into a few directions (brightness, noise level), and k-means then sees nothing else;
+    equal variances let the others count. Where distances already mean something they are better left alone.
 
     Attributes
     ----------
