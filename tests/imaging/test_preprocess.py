@@ -14,6 +14,7 @@ from torch.nn.functional import interpolate
 from skysift.errors import RequestError
 from skysift.imaging import Asinh, Log, Power, Preprocess, Sinh, Sqrt, pipeline, preprocess
 from skysift.imaging.options import PRESETS, PowerDist
+from skysift.imaging.pixels import learn_by_sorting
 from skysift.imaging.resize import resize
 from tests.imaging.conftest import KINDS, radio_image
 
@@ -70,6 +71,19 @@ def test_as_many_images_as_wanted_give_the_same(monkeypatch: pytest.MonkeyPatch)
     together = preprocess(images, spec)
     monkeypatch.setattr(pipeline, "PIXELS_AT_ONCE", 5 * images[0].size)
     torch.testing.assert_close(preprocess(images, spec), together, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_the_way_of_a_gpu_gives_the_same(preset: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = torch.from_numpy(np.stack([radio_image(kind, seed) for seed in range(2) for kind in KINDS]))
+    spec, seeds = Preprocess.preset(preset, size=40), torch.arange(len(images))
+    image_by_image = preprocess(images, spec, seeds=seeds)
+    monkeypatch.setattr(pipeline, "learn", learn_by_sorting)
+    batch = pipeline._Batch(images, spec, seeds)
+    made, mask = torch.empty_like(image_by_image), torch.empty(len(images), 1, 40, 40, dtype=torch.bool)
+    planes = images.new_empty((len(images), len(batch._planes), *images.shape[1:]))
+    batch._make(slice(None), planes, made, mask)
+    torch.testing.assert_close(made, image_by_image, atol=2e-6, rtol=0)
 
 
 @pytest.mark.parametrize("size", [16, 40, 64, 100])
