@@ -110,6 +110,15 @@ def test_finished_rounds_are_not_done_again(tmp_path: Path, monkeypatch: pytest.
     HierarchicalKMeans((30, 5), resample_rounds=2, scratch=tmp_path).fit(x)
 
 
+def test_many_resampled_points_lie_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = blobs(600, 8, 12)
+    whole = HierarchicalKMeans((30, 5), resample_rounds=2, seed=3).fit(x)
+    monkeypatch.setattr("skysift.curation.hierarchy.CACHED_BYTES", 1000)
+    mapped = HierarchicalKMeans((30, 5), resample_rounds=2, seed=3, scratch=tmp_path).fit(x)
+    assert (tmp_path / "resampled.npy").exists()
+    assert same(mapped.tree_, whole.tree_)
+
+
 def test_cosine_runs_through_all_levels() -> None:
     x = blobs(500, 8, 6)
     tree = HierarchicalKMeans((20, 4), metric="cosine", resample_rounds=2).fit(x).tree_

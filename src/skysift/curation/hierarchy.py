@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from skysift.curation.kmeans import Init, KMeans, Metric
 from skysift.curation.nearest import Searcher
-from skysift.curation.points import Points
+from skysift.curation.points import CACHED_BYTES, SUM_ROWS, Points
 from skysift.curation.tree import Tree
 from skysift.errors import RequestError
 
@@ -116,10 +116,20 @@ class HierarchicalKMeans:
             if len(chosen) < k:
                 # too many points coincide to fill k clusters with the nearest of each
                 chosen = np.arange(len(data))
-            centres = self._kmeans(k, level, turn).fit(data[chosen]).centroids_
+            centres = self._kmeans(k, level, turn).fit(self._gather(data, chosen)).centroids_
             self._keep(level, turn, centres)
             self._advance(share[turn], level, turn)
         return centres
+
+    def _gather(self, data: Matrix, rows: NDArray[np.int64]) -> Matrix:
+        """Copy rows, ascending, into memory, or into scratch where they are many."""
+        if self.scratch is None or len(rows) * data.shape[1] * 4 <= CACHED_BYTES:
+            return np.array(data[rows])
+        shape = (len(rows), data.shape[1])
+        taken = np.lib.format.open_memmap(self.scratch / "resampled.npy", mode="w+", dtype=np.float32, shape=shape)
+        for start in range(0, len(rows), SUM_ROWS):
+            taken[start : start + SUM_ROWS] = data[rows[start : start + SUM_ROWS]]
+        return taken
 
     def _points(self, data: Matrix, k: int) -> Points:
         work = float(len(data)) * data.shape[1] * k

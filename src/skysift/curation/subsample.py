@@ -60,7 +60,9 @@ def run_subsample(stage: Subsample, context: Context) -> dict[str, Any]:
         repeats=stage.repeats,
     )
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([stage.seed, 0x5AB5])))
-    chosen = make_rule(stage, pick_device(context.device)).select(pool, stage.target_size, rng)
+    chosen = make_rule(stage, pick_device(context.device), clusters.config["metric"]).select(
+        pool, stage.target_size, rng
+    )
     catalogue.select(chosen.rows).write(context.folder)
     write_table(selection_table(catalogue, pool, chosen), context.folder / "selection.parquet")
     write_table(duplicate_table(catalogue, removed), context.folder / "duplicates.parquet")
@@ -74,14 +76,14 @@ def run_subsample(stage: Subsample, context: Context) -> dict[str, Any]:
     }
 
 
-def make_rule(stage: Subsample, device: str) -> Rule:
+def make_rule(stage: Subsample, device: str, metric: str) -> Rule:
     """Return the rule that the stage asks for."""
     leaf = LEAVES[stage.leaf]()
     rules: dict[str, Rule] = {
         "hierarchical": Hierarchical(leaf),
         "flat": Flat(leaf),
         "uniform": Uniform(),
-        "facility": Facility(device),
+        "facility": Facility(device, unit=metric == "cosine"),
     }
     return rules[stage.rule]
 

@@ -26,9 +26,12 @@ class Facility:
     ----------
     device : str
         Where the distances are computed.
+    unit : bool
+        Scale features to length 1 first, as for the metric "cosine".
     """
 
     device: str = "cpu"
+    unit: bool = False
 
     def select(self, pool: Pool, target: int, rng: np.random.Generator) -> Chosen:
         """Return `target` rows."""
@@ -37,7 +40,7 @@ class Facility:
         kept = np.tile(rows, rounds)
         if rest:
             features = pool.features if len(rows) == len(pool.features) else pool.features[rows]
-            points = Points(features, device=self.device)
+            points = Points(features, device=self.device, unit=self.unit)
             kept = np.concatenate([kept, rows[furthest_first(points, rest, rng, pool.weights[rows])]])
         return ordered(kept, np.full(target, target), np.full(target, len(rows)), "furthest from all kept before")
 
