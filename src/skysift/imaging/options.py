@@ -149,7 +149,7 @@ PRESETS: Mapping[str, Callable[[], dict[str, Any]]] = MappingProxyType(
         "asinh": lambda: {"transforms": (Asinh(),)},
         "mixed": lambda: {
             "transforms": (
-                OneOf(choices=(PowerDist(), Power(), Sinh())),
+                OneOf(choices=(Power(), Power(), Sinh())),
                 MinMax(),
                 OneOf(choices=(Log(), Sqrt(), Asinh())),
             )

@@ -188,6 +188,7 @@ class _Batch:
             low, high = self._pixels.clipped[transform]
         elif isinstance(transform, ZScale):
             low, high = self._pixels.zscale.limits(transform.contrast)
+        low, high = _apart(low, high, smallest, largest)
         bottom = torch.minimum(torch.maximum(smallest, low), high)
         top = torch.maximum(torch.minimum(largest, high), low)
         span = top - bottom
@@ -232,6 +233,16 @@ def _medians(channels: Tensor, valid: Tensor) -> Tensor:
         ordered = order(torch.where(valid, channel, torch.nan), valid)
         medians.append(ordered.median(torch.zeros_like(ordered.count), ordered.count))
     return torch.stack(medians, 1).to(channels.dtype)
+
+
+def _apart(low: Tensor, high: Tensor, smallest: Tensor, largest: Tensor) -> tuple[Tensor, Tensor]:
+    """Open limits that fell together, as they do on images of mostly one value (display stretches, blanked maps).
+
+    They then run from that value to the image's largest one, or from the smallest where nothing lies above.
+    """
+    together = high <= low
+    high = torch.where(together, largest, high)
+    return torch.where(together & (largest <= low), smallest, low), high
 
 
 def _stretch(x: Tensor, transform: Power | PowerDist | Sinh | Log | Sqrt | Asinh) -> Tensor:
