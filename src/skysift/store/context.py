@@ -42,7 +42,8 @@ class WorkForce:
     def map(self, fn: Callable[[T], R], items: Sequence[T], *, label: str, done: int = 0) -> Iterator[R]:
         """Yield `fn(item)` for each item, in order. `fn` must be a module's function (or a partial of one)."""
         total = done + len(items)
-        return self._progress.track(self._mapper.imap(fn, items), total=total, label=label, done=done)
+        results = self._mapper.imap(fn, items)
+        return self._progress.track(results, total=total, label=label, done=done, parallel=self.workers)
 
 
 class Context:
@@ -87,6 +88,7 @@ class Context:
         self.warnings: list[str] = []
         self.should_stop = should_stop
         self._sources, self._companions = sources, companions
+        self._bars_before = len(progress.history)
 
     def input(self, id_: str) -> Artifact:
         """Return the artifact with this id."""
@@ -149,6 +151,11 @@ class Context:
                 "the store must be on a file system that all workers share."
             )
         return paths
+
+    @property
+    def bars(self) -> list[dict[str, Any]]:
+        """What this stage's progress bars estimated, and what it took [s]."""
+        return self.progress.history[self._bars_before :]
 
     def warn(self, text: str) -> None:
         """Say something that does not stop the work; it is kept in `run.json`."""

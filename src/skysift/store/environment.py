@@ -42,7 +42,7 @@ def describe_run(start: float, context: Context, paths: dict[str, str]) -> dict[
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
         "sources": paths,
         "warnings": context.warnings,
-        "progress": context.progress.history,
+        "progress": context.bars,
         "runtime": context.runtime,
     }
 

@@ -13,10 +13,13 @@ LINE_SECONDS = 10.0
 
 
 class Bar:
-    """Counts finished steps and estimates what remains from the mean pace since the first one finished."""
+    """Counts finished steps and estimates what remains from the mean pace since the first one finished.
 
-    def __init__(self, total: int, label: str, stream: Any, done: int = 0) -> None:
-        self.total, self.label, self.done = total, label, done
+    Where several steps are worked on at once (`parallel`), those under way count half until the pace is known.
+    """
+
+    def __init__(self, total: int, label: str, stream: Any, done: int = 0, parallel: int = 1) -> None:
+        self.total, self.label, self.done, self.parallel = total, label, done, parallel
         self._stream, self._note = stream, ""
         self._start = self._last = time.monotonic()
         self._first: tuple[float, int] | None = None
@@ -52,11 +55,13 @@ class Bar:
             return None
         now = time.monotonic()
         when, count = self._first
-        steps = self.done - count
-        if steps >= max(2, count - self._initial):
-            return (now - when) / steps * (self.total - self.done)
-        finished = self.done - self._initial
-        return (now - self._start) / finished * (self.total - self.done) if finished else None
+        steps, left = self.done - count, self.total - self.done
+        enough = 2 * self.parallel if self.parallel > 1 else 1
+        if steps >= max(enough, count - self._initial):
+            return (now - when) / steps * left
+        half_done = 0.5 * min(self.parallel, left) if self.parallel > 1 else 0.0
+        finished = self.done - self._initial + half_done
+        return (now - self._start) / finished * (left - half_done) if finished else None
 
     def close(self) -> dict[str, Any]:
         """End the line; return what was estimated at one third and what it took, in seconds."""
@@ -104,24 +109,26 @@ class Progress:
         self.history: list[dict[str, Any]] = []
         self._stream = stream
 
-    def bar(self, total: int, label: str, *, done: int = 0) -> Bar:
-        """Start a bar over `total` steps, of which `done` were finished before."""
+    def bar(self, total: int, label: str, *, done: int = 0, parallel: int = 1) -> Bar:
+        """Start a bar over `total` steps, of which `done` were finished before and `parallel` run at once."""
         stream = _Silent() if self.quiet else (self._stream or sys.stderr)
-        return _Recorded(total, label, stream, done, self.history)
+        return _Recorded(self.history, total, label, stream, done, parallel)
 
-    def track(self, items: Iterable[T], *, label: str, total: int | None = None, done: int = 0) -> Iterator[T]:
+    def track(
+        self, items: Iterable[T], *, label: str, total: int | None = None, done: int = 0, parallel: int = 1
+    ) -> Iterator[T]:
         """Yield the items, counting each when the next one is asked for."""
         if total is None:
             total = len(items)  # type: ignore[arg-type]
-        with self.bar(total, label, done=done) as bar:
+        with self.bar(total, label, done=done, parallel=parallel) as bar:
             for item in items:
                 yield item
                 bar.advance()
 
 
 class _Recorded(Bar):
-    def __init__(self, total: int, label: str, stream: Any, done: int, history: list[dict[str, Any]]) -> None:
-        super().__init__(total, label, stream, done)
+    def __init__(self, history: list[dict[str, Any]], *arguments: Any) -> None:
+        super().__init__(*arguments)
         self._history = history
 
     def close(self) -> dict[str, Any]:
