@@ -206,8 +206,8 @@ def _marker(folder: Path, task: Task) -> Path:
 def _cost(config: SurveyConfig, task: Task) -> int:
     """Estimate what a task takes [about ms], so that progress is in proportion to time."""
     if task[0] == "mosaic":
-        return 60 + int(2.6e-4 * config.size**2)
-    return config.frames_per_class * (22 if task[0] == "wu2019" else 9)
+        return 60 + int(3.0e-4 * config.size**2)
+    return config.frames_per_class * (27 if task[0] == "wu2019" else 15)
 
 
 def _describe(task: Task) -> str:
