@@ -24,7 +24,7 @@ def main() -> None:
         if name not in BENCHMARKS:
             parser.error(f"no benchmark {name!r}; there are {', '.join(BENCHMARKS)}")
         print(f"\n== {name}", flush=True)
-        figures = importlib.import_module(f"benchmarks.bench_{name}").main(write=False, quick=arguments.quick)
+        figures = importlib.import_module(f"benchmarks.bench_{name}").main(quick=arguments.quick)
         if not arguments.quick:
             print(f"written: {write_result(name, figures)}")
 

@@ -145,7 +145,7 @@ def peak_memory(path: str) -> tuple[int, float]:
     return int(rows), float(size)
 
 
-def main(write: bool = False, quick: bool = False) -> dict[str, Any]:  # noqa: ARG001 - the runner writes
+def main(quick: bool = False) -> dict[str, Any]:
     """Print and return seconds, ratios, windows a second and bytes."""
     side, large, repeats = (1536, 4096, 2) if quick else (4096, 20_000, 5)
     figures: dict[str, Any] = {

@@ -18,7 +18,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from benchmarks.record import write_result
 from skysift.curation import Cluster, Subsample
 from skysift.cutouts import Catalogue, Cutouts
 from skysift.encoders import Encoder, build_backbone, save_encoder
@@ -120,7 +119,7 @@ def rows_of(subsample: Artifact) -> NDArray[np.int64]:
     return rows
 
 
-def main(write: bool = False, quick: bool = False) -> dict[str, Any]:
+def main(quick: bool = False) -> dict[str, Any]:
     """Print and return the enrichment of rare classes by each rule, one row a seed."""
     trial, seeds = (SMALL, range(2)) if quick else (FULL, range(5))
     print("share of rare cutouts in a subsample of 10 %, over their share in the whole set (a random one's on average)")
@@ -134,16 +133,13 @@ def main(write: bool = False, quick: bool = False) -> dict[str, Any]:
         print(f"{seed:4d} {found['rows']:8d} {found['rare_share']:7.2%} {line}", flush=True)
     means = {rule: statistics.mean(found[rule] for found in trials) for rule in RULES}
     print(f"{'mean':>21} " + " ".join(f"{means[rule]:13.2f}" for rule in RULES))
-    figures = {
+    return {
         "target": TARGET,
         "trials": trials,
         "mean": means,
         "least": {rule: min(found[rule] for found in trials) for rule in RULES},
         "largest_rare_share": max(found["rare_share"] for found in trials),
     }
-    if write:
-        print(f"written: {write_result('curation', figures)}")
-    return figures
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from astropy.io import fits
 
-from benchmarks.record import write_result
 from skysift.cutouts.pixels import PixelSource
 from skysift.cutouts.stages import Cutouts
 from skysift.encoders import load_encoder
@@ -36,7 +35,7 @@ CASES = {
 }
 
 
-def main(write: bool = False, quick: bool = False) -> dict[str, Any]:
+def main(quick: bool = False) -> dict[str, Any]:
     """Measure all cases; return the ratios."""
     count, repeats = (4 * CPU_ROWS, 1) if quick else (16 * CPU_ROWS, 5)
     figures: dict[str, Any] = {"threads": torch.get_num_threads(), "images": count}
@@ -54,8 +53,6 @@ def main(write: bool = False, quick: bool = False) -> dict[str, Any]:
                 f"{name:<14} {found['extraction']:>8.1f} /s {found['bare_torch']:>9.1f} /s "
                 f"{found['bare_ours']:>9.1f} /s {found['ratio']:>7.3f} {found['preparation_share']:>11.1%}"
             )
-    if write and not quick:
-        print(f"written: {write_result('features', figures)}")
     return figures
 
 

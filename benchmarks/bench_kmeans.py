@@ -16,7 +16,6 @@ from sklearn.cluster import KMeans as ScikitKMeans
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
-from benchmarks.record import write_result
 from skysift.curation.hierarchy import HierarchicalKMeans
 from skysift.curation.kmeans import KMeans
 
@@ -101,7 +100,7 @@ def compare(x: Matrix, k: int, repeats: int) -> dict[str, float]:
     }
 
 
-def main(write: bool = False, quick: bool = False) -> dict[str, Any]:
+def main(quick: bool = False) -> dict[str, Any]:
     """Print and return seconds, ratios and differences of inertia."""
     torch.set_num_threads(THREADS)
     faiss.omp_set_num_threads(THREADS)
@@ -126,8 +125,6 @@ def main(write: bool = False, quick: bool = False) -> dict[str, Any]:
         HierarchicalKMeans(levels, resample_rounds=10).fit(x)
         figures["hierarchy_s"] = time.perf_counter() - start
     print(f"hierarchy {levels} of {n} x 256, 10 rounds a level: {figures['hierarchy_s']:.1f} s")
-    if write:
-        print(f"written: {write_result('kmeans', figures)}")
     return figures
 
 

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 from torch.nn.functional import interpolate
 
-from benchmarks.record import write_result
 from skysift.imaging import Preprocess, preprocess
 
 TARGET = 10.0
@@ -48,7 +47,7 @@ def peer(image: NDArray[np.float32], size: int) -> torch.Tensor:
     return interpolate(channels[None], (size, size), mode="bilinear", antialias=True)[0]
 
 
-def main(write: bool = False, quick: bool = False) -> dict[str, Any]:
+def main(quick: bool = False) -> dict[str, Any]:
     """Print and return milliseconds of processor time an image and their ratio, interleaved and repeated."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -80,8 +79,6 @@ def main(write: bool = False, quick: bool = False) -> dict[str, Any]:
         "largest_difference": worst,
     }
     print("  ".join(f"{name} {value:.3g}" for name, value in figures.items()))
-    if write:
-        write_result("preprocess", figures)
     return figures
 
 

@@ -7,12 +7,10 @@ medians are compared. The time of an epoch's end (checkpoint, RankMe) is given a
 
 from __future__ import annotations
 
-import json
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +26,11 @@ from skysift.ssl.stages import Train
 from skysift.ssl.train import Job, new_encoder, open_run
 from skysift.store.progress import Progress
 
-RESULTS = Path(__file__).parent / "results"
 TARGET = 0.9
 HULK_IMAGES = 178_057
 
 
-def main(write: bool = False, quick: bool = False) -> dict[str, float]:
+def main(quick: bool = False) -> dict[str, float]:
     """Measure both methods; return the ratios."""
     size, batch, pairs = (64, 16, 4) if quick else (128, 32, 20)
     ratios: dict[str, float] = {}
@@ -48,15 +45,6 @@ def main(write: bool = False, quick: bool = False) -> dict[str, float]:
             f"{method:<8} {1e3 * found['bare_seconds']:>7.0f} ms {1e3 * found['loop_seconds']:>7.0f} ms "
             f"{found['ratio']:>7.3f} {found['augment_share']:>13.3f} {found['epoch_end_share']:>10.4f}"
         )
-    if write and not quick:
-        RESULTS.mkdir(exist_ok=True)
-        now = datetime.now(UTC)
-        record = {
-            "date": now.isoformat(timespec="seconds"),
-            "threads": torch.get_num_threads(),
-            "torch": torch.__version__,
-        }
-        (RESULTS / f"train-{now:%Y-%m-%d}.json").write_text(json.dumps({**record, **ratios}, indent=1) + "\n")
     return ratios
 
 
@@ -130,4 +118,4 @@ def random_pack(folder: Path, count: int, size: int) -> Pack:
 
 
 if __name__ == "__main__":
-    main(write=True)
+    main()
