@@ -183,11 +183,11 @@ def test_sky_coverage_counts_pixels_once(features: Artifact) -> None:
 
 def test_duplicates_are_left_out_and_named(store: Store, clusters: Artifact) -> None:
     sample = store.run(Subsample(clusters=clusters.id, target_size=40, duplicate_overlap=0.4, duplicate_cosine=0.98))
-    table = pq.read_table(sample.path("duplicates.parquet")).to_pandas()
+    table = pq.read_table(sample.path("duplicates.parquet")).to_pydict()
     assert set(table["cause"]) == {"overlap", "cosine"}
     kept = set(Catalogue.open(sample).column("cutout_id"))
     assert not kept & set(table["cutout_id"])
-    assert sample.counts["duplicates"] == len(table) == table["cutout_id"].nunique()
+    assert sample.counts["duplicates"] == len(table["cutout_id"]) == len(set(table["cutout_id"]))
     windows = Catalogue.open(sample).windows
     mosaic = Catalogue.open(sample).column("mosaic")
     for i in range(40):
