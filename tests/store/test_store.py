@@ -228,6 +228,30 @@ def test_changed_source_is_noticed(store: Store, tmp_path: Path) -> None:
         Store(store.root).sources.locate(artifact.manifest["sources"]["files"][0])
 
 
+def test_a_source_that_is_put_back_or_found_elsewhere_is_good_again(store: Store, tmp_path: Path) -> None:
+    for name, text in (("a", "short"), ("b", "a longer text")):
+        (tmp_path / f"{name}.txt").write_text(text)
+    artifact = store.run(Squares(files=(str(tmp_path / "a.txt"), str(tmp_path / "b.txt"))))
+    [wanted] = [f for f, p in artifact.run["sources"].items() if p.endswith("b.txt")]
+    (tmp_path / "b.txt").write_text("another text, longer still")
+    for _ in range(2):
+        with pytest.raises(RequestError, match=r"last seen at .*b\.txt"):
+            store.sources.locate(wanted)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "c.txt").write_text("a longer text")
+    assert upkeep.relink(Store(store.root), artifact.id, tmp_path / "elsewhere")[wanted].endswith("c.txt")
+    (tmp_path / "elsewhere" / "c.txt").unlink()
+    (tmp_path / "b.txt").write_text("a longer text")
+    assert Store(store.root).sources.locate(wanted) == str(tmp_path / "b.txt")
+
+
+def test_a_removed_artifact_has_no_name(store: Store) -> None:
+    artifact = store.run(Squares())
+    store.name(artifact.id, "mine")
+    upkeep.remove(store, "mine")
+    assert store.names() == {}
+
+
 def test_fingerprints_are_cached(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.txt"
     path.write_text("content")

@@ -115,7 +115,7 @@ COMMANDS: dict[str, Command] = {
         (
             "skysift evaluate 77aa --dataset mirabest_train.npz",
             "skysift evaluate timm:resnet18 --dataset mnist",
-            "skysift evaluate --features 5d01 --protocols knn",
+            "skysift evaluate --features 5d01 --protocol knn",
         ),
         evaluate,
         {

@@ -67,7 +67,8 @@ def bind(stage: Stage, ids: dict[str, str]) -> Stage:
 
 def _estimate(store: Store, stage: Stage, rows: dict[str, float]) -> dict[str, float]:
     rows_in = 0.0
-    for id_ in stage.input_ids():
+    first = next((name for name, mark in markers(type(stage)).items() if isinstance(mark, Input)), None)
+    for id_ in as_tuple(getattr(stage, first)) if first is not None else ():
         rows_in += rows[id_] if id_ in rows else float(store.get(id_).counts.get("rows", 0))
     files = {
         name: expand(as_tuple(getattr(stage, name)), mark, field=name)

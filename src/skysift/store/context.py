@@ -160,8 +160,7 @@ class Context:
     def warn(self, text: str) -> None:
         """Say something that does not stop the work; it is kept in `run.json`."""
         self.warnings.append(text)
-        if not self.progress.quiet:
-            print(f"warning: {text}", file=sys.stderr)
+        print(f"warning: {text}", file=sys.stderr)
 
     def keep_warnings(self, caught: Iterable[warnings.WarningMessage]) -> None:
         """Pass on Python warnings that were recorded while reading, each text once."""

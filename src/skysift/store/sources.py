@@ -53,7 +53,8 @@ def expand(patterns: Iterable[str], mark: Source, *, field: str = "files") -> li
 class SourceIndex:
     """Remembers fingerprints by (path, size, mtime_ns) and finds files again by fingerprint.
 
-    One JSON file in the store; artifacts themselves hold no paths.
+    One JSON file in the store; artifacts themselves hold no paths. An entry is path -> [size, mtime_ns, fingerprint,
+    [[size, fingerprint] of what was there before, ...]].
     """
 
     def __init__(self, path: Path) -> None:
@@ -76,7 +77,7 @@ class SourceIndex:
             size, mtime = _stat(path)
             entry = known.get(path) or fresh.get(path)
             if entry is None or entry[:2] != [size, mtime] or mtime is None:
-                entry = [size, mtime, _digest(path)]
+                entry = [size, mtime, _digest(path), _past(entry)]
                 fresh[path] = entry
             prints.append(str(entry[2]))
         if fresh:
@@ -105,7 +106,8 @@ class SourceIndex:
     def relink(self, wanted: Iterable[str], root: Path) -> dict[str, str]:
         """Look for files with the wanted fingerprints below `root`; return fingerprint -> new path."""
         missing = set(wanted)
-        sizes = {entry[0] for entry in self._read().values() if entry[2] in missing}
+        known = {fingerprint: size for entry in self._read().values() for size, fingerprint in _past(entry)}
+        sizes = {known[fingerprint] for fingerprint in missing} if missing <= set(known) else set()
         found: dict[str, str] = {}
         for path in sorted(p for p in root.rglob("*") if p.is_file()):
             if not missing:
@@ -123,7 +125,7 @@ class SourceIndex:
             size, mtime = _stat(path)
         except RequestError:
             return False
-        if (self._known or {}).get(path) == [size, mtime, fingerprint]:
+        if mtime is not None and self._read().get(path, [])[:3] == [size, mtime, fingerprint]:
             return True
         return self.fingerprint(path) == fingerprint
 
@@ -132,7 +134,8 @@ class SourceIndex:
         if self._paths is None or self._paths[0] is not known:
             table: dict[str, list[str]] = {}
             for path, entry in known.items():
-                table.setdefault(str(entry[2]), []).append(path)
+                for _, fingerprint in _past(entry):
+                    table.setdefault(str(fingerprint), []).append(path)
             self._paths = (known, table)
         return self._paths[1]
 
@@ -147,6 +150,14 @@ class SourceIndex:
             merged = {**self._read(), **fresh}
             write_json(self.path, merged)
             self._known = merged
+
+
+def _past(entry: list[Any] | None) -> list[list[Any]]:
+    """Return size and fingerprint of all that an entry's path has held, its present content last."""
+    if entry is None:
+        return []
+    earlier = [pair for pair in (entry[3] if len(entry) > 3 else []) if pair[1] != entry[2]]
+    return [*earlier, [entry[0], entry[2]]]
 
 
 def tree_files(root: Path) -> Iterator[Path]:

@@ -173,6 +173,13 @@ class Store:
             kept = {n: i for n, i in self.names().items() if i != artifact.id}
             write_json(self.root / "names.json", {**kept, name: artifact.id})
 
+    def forget_names(self, id_: str) -> None:
+        """Take away the names of an artifact."""
+        with FileLock(str(self.root / "names.json.lock")):
+            names = self.names()
+            if id_ in names.values():
+                write_json(self.root / "names.json", {n: i for n, i in names.items() if i != id_})
+
     def _kinds(self) -> list[Path]:
         if not self.root.is_dir():
             return []
@@ -274,6 +281,8 @@ class Store:
 
     def _publish(self, folder: Path, final: Path) -> None:
         shutil.rmtree(folder / SCRATCH)
+        for path in folder.rglob("*"):
+            path.chmod(path.stat().st_mode | (folder.stat().st_mode & 0o044))  # as readable as the store's folders
         final.parent.mkdir(exist_ok=True)
         folder.rename(final)
 

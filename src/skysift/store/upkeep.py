@@ -38,6 +38,7 @@ def remove(store: Store, reference: str, *, force: bool = False) -> str:
         raise RequestError(
             f"{artifact.kind} {artifact.id[:12]} is needed by {names}: remove those first, or add --force."
         )
+    store.forget_names(artifact.id)
     grave = store.partial / f"removed-{artifact.id}"
     shutil.rmtree(grave, ignore_errors=True)
     artifact.folder.rename(grave)
