@@ -118,6 +118,16 @@ def test_failed_stage_leaves_nothing_where_a_result_belongs(store: Store, monkey
     assert not list(store.artifacts())
 
 
+def test_a_refused_request_leaves_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise RequestError("no such plane")
+
+    monkeypatch.setattr(Squares, "run", refuse)
+    with pytest.raises(RequestError, match="no such plane"):
+        store.run(Squares())
+    assert not list(store.partial.iterdir())
+
+
 def test_no_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied", str(tmp_path / "locked"))

@@ -107,7 +107,11 @@ class Store:
                 if not (folder / MANIFEST).is_file():
                     _clear(folder)
                     start = time.time()
-                    counts = stage.run(context)
+                    try:
+                        counts = stage.run(context)
+                    except RequestError:
+                        _drop_empty(folder)
+                        raise
                     self._describe(stage, context, counts, start)
                 self._publish(folder, final)
             return Artifact(id_, stage.kind, final)
@@ -299,6 +303,12 @@ def _identity(
 
 def _artifact(folder: Path) -> Artifact | None:
     return Artifact(folder.name, folder.parent.name, folder) if (folder / MANIFEST).is_file() else None
+
+
+def _drop_empty(folder: Path) -> None:
+    """Remove a partial folder in which a refused request left nothing to carry on with."""
+    if not any(path.is_file() for path in folder.rglob("*")):
+        shutil.rmtree(folder)
 
 
 def _clear(folder: Path) -> None:
