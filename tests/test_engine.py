@@ -167,3 +167,8 @@ def test_unknown_job_option(tmp_path: Path) -> None:
     path = write(tmp_path / "bad.yaml", "system: slurm\nqueu: long\n")
     with pytest.raises(RequestError, match="does not fit dask-jobqueue"):
         ClusterConfig.read(path).build()
+
+
+def test_memory_that_no_worker_can_start_with_is_refused() -> None:
+    with Engine(workers=2, memory_limit="10MB") as engine, pytest.raises(RequestError, match="--memory-limit 10MB"):
+        list(engine.imap(math.sqrt, range(4)))

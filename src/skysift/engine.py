@@ -33,6 +33,7 @@ MALLOC = {"MALLOC_TRIM_THRESHOLD_": 1 << 28, "MALLOC_MMAP_THRESHOLD_": 1 << 25}
 """Workers keep freed memory of NumPy's arrays: Dask's own setting (64 KiB) has the kernel clear every page anew, which
 doubles the time of array work."""
 TRIES = 3
+LEAST_MEMORY = 256_000_000
 
 
 class ClusterConfig(BaseModel):
@@ -259,8 +260,11 @@ def _deaf_to_interrupts() -> Iterator[None]:
 def _local_cluster(workers: int, memory_limit: str) -> Any:
     """Start worker processes that only this user's processes on this machine can talk to."""
     import dask
+    from dask.utils import parse_bytes
     from distributed import LocalCluster
 
+    if memory_limit != "auto" and parse_bytes(memory_limit) < LEAST_MEMORY:
+        raise RequestError(f"--memory-limit {memory_limit} is less than a worker needs to start: give 256MB or more.")
     dask.config.set({f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in MALLOC.items()})
     for name in ("distributed", "distributed.nanny", "distributed.worker", "distributed.scheduler"):
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -33,7 +34,7 @@ def run(
 ) -> None:
     """Run a YAML of named stages, doing only what is missing.
 
-    Prints a line a stage: its name and the id of its artifact.
+    Prints a line a stage: its name and the id of its artifact; with --json the manifests by name.
 
     Examples
     --------
@@ -49,9 +50,12 @@ def run(
             return
 
         def tell(name: str, artifact: Artifact) -> None:
-            print(f"{name} {artifact.id}", flush=True)
+            if not active.running.json:
+                print(f"{name} {artifact.id}", flush=True)
 
-        run_pipeline(definition, run=active.run, on_stage=tell)
+        made = run_pipeline(definition, run=active.run, on_stage=tell)
+        if active.running.json:
+            print(json.dumps({name: artifact.manifest for name, artifact in made.items()}, indent=1))
 
 
 def report(

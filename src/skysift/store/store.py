@@ -149,7 +149,8 @@ class Store:
         else:
             hits = []
         if not hits:
-            raise RequestError(f"No artifact {reference!r} in {self.root}: `skysift ls` shows what is there.")
+            short = "; the beginning of an id needs four digits or more" if len(reference) < 4 else ""
+            raise RequestError(f"No artifact {reference!r} in {self.root}{short}: `skysift ls` shows what is there.")
         if len(hits) > 1:
             ids = ", ".join(sorted(a.id[:12] for a in hits))
             raise RequestError(f"{reference!r} fits several artifacts ({ids}): give more digits.")
