@@ -32,6 +32,7 @@ def test_first_run_as_written(data_dir: Path, tmp_path: Path) -> None:
     rows = {a.kind: a.counts["rows"] for a in store.artifacts() if a.kind in ("merge", "subsample", "dataset")}
     assert rows == {"merge": 1883, "subsample": 500, "dataset": 1069}
     trained, untrained = (store.get(i).counts["linear_accuracy"] for i in (score, baseline))
-    assert trained > untrained > 0.5
+    assert trained > 0.58
+    assert untrained > 0.5
     assert (tmp_path / "first-run.html").stat().st_size > 100_000
     assert json.loads((store.get(score).folder / "manifest.json").read_text())["counts"]["rows"] == 1069
