@@ -8,7 +8,7 @@ import pytest
 from skysift.curation.hierarchy import HierarchicalKMeans, check_levels, closest
 from skysift.curation.kmeans import KMeans, assign
 from skysift.curation.tree import Tree
-from skysift.store.errors import RequestError, Stopped
+from skysift.errors import RequestError, Stopped
 from tests.curation.conftest import blobs
 
 

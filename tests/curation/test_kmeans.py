@@ -9,7 +9,7 @@ from sklearn.cluster import KMeans as Reference
 from skysift.curation.kmeans import KMeans, assign
 from skysift.curation.nearest import Searcher
 from skysift.curation.points import Points
-from skysift.store.errors import RequestError
+from skysift.errors import RequestError
 from tests.curation.conftest import blobs
 
 

@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from skysift.curation.stages import Assign, Cluster, Subsample
 from skysift.curation.tree import Tree
 from skysift.cutouts.catalogue import Catalogue
+from skysift.errors import RequestError, Stopped
 from skysift.store.artifact import Artifact
-from skysift.store.errors import RequestError, Stopped
 from skysift.store.store import Store
 from skysift.store.work import Threads
 from tests.curation.conftest import MadeFeatures

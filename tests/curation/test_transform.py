@@ -8,7 +8,7 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
 from skysift.curation.transform import Transform, prepared
-from skysift.store.errors import RequestError
+from skysift.errors import RequestError
 
 
 def data() -> np.ndarray:

@@ -11,7 +11,8 @@ from cutout_maps import noise, write_map
 from skysift.cutouts.catalogue import Catalogue
 from skysift.cutouts.pixels import PixelSource
 from skysift.cutouts.stages import Cutouts, Pack
-from skysift.store import RequestError, Store
+from skysift.errors import RequestError
+from skysift.store import Store
 
 
 @pytest.fixture

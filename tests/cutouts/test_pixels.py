@@ -15,7 +15,8 @@ from cutout_maps import header, noise, write_map
 from skysift.cutouts.catalogue import Catalogue
 from skysift.cutouts.pixels import PixelSource
 from skysift.cutouts.stages import Cutouts, Pack
-from skysift.store import Artifact, RequestError, SkysiftError, Store
+from skysift.errors import RequestError, SkysiftError
+from skysift.store import Artifact, Store
 from skysift.store.work import Threads
 
 

@@ -16,7 +16,8 @@ from skysift.cutouts.catalogue import Catalogue
 from skysift.cutouts.schema import cutout_ids
 from skysift.cutouts.stages import Cutouts, Merge, Pack
 from skysift.engine import Engine
-from skysift.store import RequestError, Store
+from skysift.errors import RequestError
+from skysift.store import Store
 from skysift.store.digest import file_digest, hex_digest
 from skysift.store.work import Threads
 

@@ -17,7 +17,8 @@ from skysift.cutouts.catalogue import Catalogue
 from skysift.cutouts.pixels import PixelSource
 from skysift.cutouts.stages import Cutouts, Merge, Pack
 from skysift.datasets.stages import Dataset
-from skysift.store import Artifact, RequestError, SkysiftError, Store
+from skysift.errors import RequestError, SkysiftError
+from skysift.store import Artifact, Store
 from skysift.store.digest import file_digest
 from skysift.store.work import Threads
 

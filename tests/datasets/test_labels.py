@@ -12,7 +12,8 @@ from skysift.cutouts.catalogue import Catalogue
 from skysift.datasets.find import find_labelled_set
 from skysift.datasets.labels import LabelMap, label_texts, read_label_map
 from skysift.datasets.stages import Dataset
-from skysift.store import RequestError, SkysiftError, Store
+from skysift.errors import RequestError, SkysiftError
+from skysift.store import Store
 
 MIRABEST = ("FR-I=0..4", "FR-II=5..7")
 

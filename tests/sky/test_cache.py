@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from skysift.errors import RequestError, SkysiftError
 from skysift.sky.cache import cache_folder, cache_limit, evict, open_cached
-from skysift.store.errors import RequestError, SkysiftError
 
 
 @pytest.fixture(autouse=True)

@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+from skysift.errors import RequestError, SkysiftError, SkysiftWarning
 from skysift.sky import inspect_mosaic, open_mosaic, sliding_windows
-from skysift.store.errors import RequestError, SkysiftError, SkysiftWarning
 
 FREQ = {"CTYPE": "FREQ", "CRVAL": 1.4e9, "CDELT": 1e6, "CRPIX": 1.0, "CUNIT": "Hz"}
 STOKES = {"CTYPE": "STOKES", "CRVAL": 1.0, "CDELT": 1.0, "CRPIX": 1.0}

@@ -9,6 +9,7 @@ from astropy.io import fits
 from mocpy import MOC
 from numpy.testing import assert_array_equal
 
+from skysift.errors import RequestError, SkysiftError
 from skysift.sky import (
     cutout_footprint,
     footprint_area,
@@ -23,7 +24,6 @@ from skysift.sky import (
     union_footprint,
 )
 from skysift.sky.footprint import _rectangles
-from skysift.store.errors import RequestError, SkysiftError
 
 
 def large(make_fits, data, **cards):

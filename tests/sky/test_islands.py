@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from photutils.segmentation import detect_sources
 
+from skysift.errors import RequestError
 from skysift.sky import (
     count_components_peaks,
     find_islands,
@@ -18,7 +19,6 @@ from skysift.sky import (
     read_sources,
 )
 from skysift.sky.islands import _prominent_maxima, noise
-from skysift.store.errors import RequestError
 
 
 def scene(*sources: tuple[float, float, float, float], shape=(60, 80)) -> np.ndarray:

@@ -9,8 +9,8 @@ import pytest
 from astropy.io import fits
 from numpy.testing import assert_array_equal
 
+from skysift.errors import RequestError
 from skysift.sky import as_mask, find_mask, inspect_mosaic, open_mask
-from skysift.store.errors import RequestError
 
 
 @pytest.fixture

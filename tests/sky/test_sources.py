@@ -13,9 +13,9 @@ from astropy.io import fits
 from astropy.table import Table
 from numpy.testing import assert_allclose
 
+from skysift.errors import RequestError, SkysiftError, SkysiftWarning
 from skysift.sky import inspect_mosaic, locate_sources, read_sources
 from skysift.sky.sources import stem
-from skysift.store.errors import RequestError, SkysiftError, SkysiftWarning
 
 GAUL = """
 # Gaussian list for field.fits

@@ -13,9 +13,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
+from skysift.errors import RequestError, SkysiftError
 from skysift.sky import inspect_mosaic, open_mosaic
 from skysift.sky.mosaic import detect_format
-from skysift.store.errors import RequestError, SkysiftError
 
 
 @pytest.fixture

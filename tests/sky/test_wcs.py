@@ -13,8 +13,8 @@ from astropy.wcs import WCS
 from astropy_healpix import HEALPix
 from numpy.testing import assert_allclose, assert_array_equal
 
+from skysift.errors import SkysiftWarning
 from skysift.sky import healpix29, icrs_to_pixel, inspect_mosaic, open_mosaic, pixel_to_icrs
-from skysift.store.errors import SkysiftWarning
 
 X, Y = np.array([0.0, 10.25, 27.0, 55.0]), np.array([0.0, 39.0, 19.5, 12.0])
 MATRIX = ("CDELT1", "CDELT2")

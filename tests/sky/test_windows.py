@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
+from skysift.errors import RequestError
 from skysift.sky import sliding_windows, source_windows
 from skysift.sky.windows import inside
-from skysift.store.errors import RequestError
 
 
 def test_a_grid_by_hand():

@@ -19,8 +19,8 @@ from skysift.curation.sampling.uniform import Uniform
 from skysift.curation.tree import Tree
 from skysift.curation.work import clustered_features, features_of, path_column, pick_device
 from skysift.cutouts.catalogue import Catalogue, write_table
+from skysift.errors import RequestError
 from skysift.store.digest import write_json
-from skysift.store.errors import RequestError
 
 if TYPE_CHECKING:
     from skysift.curation.stages import Subsample

@@ -15,8 +15,8 @@ from skysift.curation.kmeans import assign
 from skysift.curation.transform import Matrix, Transform, prepared
 from skysift.curation.tree import Tree
 from skysift.cutouts.catalogue import CATALOGUE, MOSAICS, Catalogue, write_table
+from skysift.errors import RequestError, Stopped
 from skysift.store.artifact import Artifact
-from skysift.store.errors import RequestError, Stopped
 from skysift.tables.features import FeatureTable
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skysift.cutouts.schema import cutout_ids
-from skysift.store.errors import RequestError
+from skysift.errors import RequestError
 
 if TYPE_CHECKING:
     from skysift.cutouts.measure import Target

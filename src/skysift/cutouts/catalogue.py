@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from skysift.cutouts.schema import CATALOGUE_SCHEMA, MOSAIC_SCHEMA, empty_catalogue
-from skysift.store.errors import SkysiftError
+from skysift.errors import SkysiftError
 
 if TYPE_CHECKING:
     from skysift.store.artifact import Artifact

@@ -46,9 +46,9 @@ def estimate_cutouts(paths: Sequence[str], stage: Cutouts, sources: Sequence[str
     RequestError
         If a mosaic can't be read or is smaller than a window.
     """
+    from skysift.errors import SkysiftWarning
     from skysift.sky.mosaic import inspect_mosaic
     from skysift.sky.windows import sliding_windows
-    from skysift.store.errors import SkysiftWarning
 
     rows, pixels, complexity_pixels, strip = 0.0, 0.0, 0.0, 0.0
     for path in paths:

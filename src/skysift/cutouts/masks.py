@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from skysift.store.errors import RequestError
+from skysift.errors import RequestError
 
 __all__ = ["find_masks"]
 

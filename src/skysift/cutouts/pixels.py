@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skysift.cutouts.catalogue import Catalogue
-from skysift.store.errors import RequestError, SkysiftError
+from skysift.errors import RequestError, SkysiftError
 
 if TYPE_CHECKING:
     from skysift.sky.mosaic import Mosaic

@@ -18,7 +18,7 @@ from skysift.cutouts.merging import merge
 from skysift.cutouts.pack import pack_rows, plan_pack, prepare_pack
 from skysift.cutouts.pixels import PIXELS, PixelSource
 from skysift.cutouts.schema import MOSAIC_SCHEMA
-from skysift.store.errors import RequestError
+from skysift.errors import RequestError
 
 if TYPE_CHECKING:
     from skysift.cutouts.stages import Cutouts, Merge, Pack

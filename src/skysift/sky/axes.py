@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from skysift.errors import RequestError
 from skysift.sky.beam import finite
-from skysift.store.errors import RequestError
 
 if TYPE_CHECKING:
     from astropy.io.fits import Header

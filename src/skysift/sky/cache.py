@@ -12,7 +12,7 @@ from typing import IO, BinaryIO
 
 from filelock import FileLock
 
-from skysift.store.errors import RequestError, SkysiftError
+from skysift.errors import RequestError, SkysiftError
 
 DEFAULT_GIGABYTES = 50.0
 _ABANDONED = 24 * 3600.0  # [s]; a part that old was left by a killed process

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 from urllib.parse import unquote, urlsplit
 
+from skysift.errors import RequestError, SkysiftError
 from skysift.sky.cache import copy, open_cached
-from skysift.store.errors import RequestError, SkysiftError
 
 _GZIP = b"\x1f\x8b"
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from skysift.errors import RequestError, SkysiftError
 from skysift.sky.wcs import HEALPIX_ORDER, pixel_to_icrs
-from skysift.store.errors import RequestError, SkysiftError
 
 if TYPE_CHECKING:
     from mocpy import MOC

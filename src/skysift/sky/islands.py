@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from skysift.errors import RequestError
 from skysift.sky.windows import Windows
-from skysift.store.errors import RequestError
 
 Image = npt.NDArray[np.floating]
 MAD_TO_RMS = 1.4826

@@ -8,11 +8,11 @@ from pathlib import PurePosixPath
 import numpy as np
 import numpy.typing as npt
 
+from skysift.errors import RequestError
 from skysift.sky.files import is_url, local_path
 from skysift.sky.info import MosaicInfo
 from skysift.sky.mosaic import Mosaic, inspect_mosaic, open_mosaic
 from skysift.sky.sources import stem
-from skysift.store.errors import RequestError
 
 
 def find_mask(mosaic: str, pattern: str) -> str:

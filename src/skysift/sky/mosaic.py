@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from skysift.errors import RequestError
 from skysift.sky.files import open_seekable
 from skysift.sky.formats.base import FloatArray, Reader
 from skysift.sky.info import Choice, MosaicInfo, Positions
-from skysift.store.errors import RequestError
 
 __all__ = ["Mosaic", "MosaicInfo", "detect_format", "inspect_mosaic", "open_mosaic"]
 

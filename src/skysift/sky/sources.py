@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from skysift.store.errors import RequestError
+from skysift.errors import RequestError
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from skysift.store.errors import RequestError
+from skysift.errors import RequestError
 
 WINDOW_COLUMNS = ("x0", "y0", "width", "height")
 

@@ -7,7 +7,6 @@ __getattr__, __dir__, __all__ = attach(
     {
         "artifact": ["Artifact"],
         "context": ["Context"],
-        "errors": ["RequestError", "SkysiftError", "SkysiftWarning", "Stopped"],
         "fields": ["Input", "Runtime", "Source"],
         "lineage": ["ancestors", "descendants", "mermaid", "tree"],
         "stage": ["Stage"],

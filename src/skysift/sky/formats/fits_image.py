@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from skysift.errors import RequestError, SkysiftError, SkysiftWarning
 from skysift.sky.axes import Axes, read_axes, read_frequency
 from skysift.sky.beam import finite, read_beam, read_beam_table
 from skysift.sky.files import open_seekable, size_of
@@ -17,7 +18,6 @@ from skysift.sky.formats.base import ArrayReader, BlockReader, FloatArray, Reade
 from skysift.sky.info import Choice, MosaicInfo
 from skysift.sky.quiet import quiet
 from skysift.sky.wcs import celestial_wcs
-from skysift.store.errors import RequestError, SkysiftError, SkysiftWarning
 
 if TYPE_CHECKING:
     from astropy.io.fits import HDUList, Header

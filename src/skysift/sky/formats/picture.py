@@ -6,10 +6,10 @@ import warnings
 
 import numpy as np
 
+from skysift.errors import RequestError, SkysiftError
 from skysift.sky.files import open_seekable
 from skysift.sky.formats.base import ArrayReader, FloatArray
 from skysift.sky.info import Choice, MosaicInfo
-from skysift.store.errors import RequestError, SkysiftError
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow's mode L
 

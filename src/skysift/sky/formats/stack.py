@@ -10,12 +10,12 @@ from typing import IO, Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from skysift.errors import RequestError, SkysiftError
 from skysift.sky.cache import copy, open_cached
 from skysift.sky.files import local_path, open_seekable
 from skysift.sky.formats.base import ArrayReader, FloatArray
 from skysift.sky.formats.picture import LUMA
 from skysift.sky.info import Choice, MosaicInfo
-from skysift.store.errors import RequestError, SkysiftError
 
 IMAGES = "images"  # the array of an npz that holds the pictures
 _IDX_TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}

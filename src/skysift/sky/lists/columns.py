@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from skysift.errors import RequestError, SkysiftWarning
 from skysift.sky.lists.raw import RawTable
 from skysift.sky.quiet import quiet
-from skysift.store.errors import RequestError, SkysiftWarning
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from skysift.errors import RequestError, SkysiftError
 from skysift.sky.files import open_seekable
 from skysift.sky.quiet import quiet
-from skysift.store.errors import RequestError, SkysiftError
 
 if TYPE_CHECKING:
     import pyarrow as pa
