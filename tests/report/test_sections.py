@@ -11,7 +11,7 @@ from skysift.metrics.balance import gini
 from skysift.report.blocks import Picture, Table
 from skysift.report.data import load_tree
 from skysift.report.family import Family
-from skysift.report.numbers import count, measured, plain, size
+from skysift.report.numbers import count, measured, plain
 from skysift.report.sections import clusters, embedding, evaluation, footprint, selection
 
 
@@ -97,7 +97,4 @@ def test_numbers():
     assert measured(0.84213, 0.00131) == "0.8421 ± 0.0013"
     assert measured(0.84213, None) == "0.842"
     assert measured(None, None) == "–"
-    assert size(999) == "999 B"
-    assert size(1_234_000) == "1.2 MB"
-    assert size(3e15) == "3000.00 TB"
     assert plain({"a": [1, 2.5], "b": None, "c": True}) == "a: 1, 2.5, b: –, c: true"

@@ -13,6 +13,7 @@ from cyclopts import App, Group, Parameter
 from skysift.cli.registration import add
 from skysift.cli.running import StoreOption, open_store
 from skysift.errors import SkysiftError
+from skysift.readable import size, span
 
 if TYPE_CHECKING:
     from skysift.store import Artifact
@@ -68,8 +69,8 @@ def list_artifacts(
         rows = artifact.counts.get("rows")
         print(
             f"{artifact.kind:<12}{artifact.id[:12]:<14}{names.get(artifact.id, ''):<20}"
-            f"{'' if rows is None else f'{rows:,}':>12}{human_bytes(artifact.size):>11}"
-            f"{human_age(now - artifact.run['created']):>9}"
+            f"{'' if rows is None else f'{rows:,}':>12}{size(artifact.size):>11}"
+            f"{span(now - artifact.run['created']):>9}"
         )
 
 
@@ -100,7 +101,7 @@ def show(
     _section("counts", artifact.counts)
     _section("inputs", {i[:12]: _kind_of(opened, i) for i in artifact.inputs})
     _section("sources", _sources(artifact))
-    _section("files", {n: human_bytes(e["bytes"]) for n, e in artifact.manifest["files"].items()})
+    _section("files", {n: size(e["bytes"]) for n, e in artifact.manifest["files"].items()})
     for warning in artifact.run["warnings"]:
         print(f"  warning: {warning}")
 
@@ -135,7 +136,7 @@ def verify(reference: Reference, *, store: StoreOption = None) -> None:
     problems = artifact.verify()
     if problems:
         raise SkysiftError(f"{artifact.kind} {artifact.id}: {'; '.join(problems)}; remove it and make it again.")
-    print(f"{artifact.id} ok: {len(artifact.manifest['files'])} files, {human_bytes(artifact.size)}")
+    print(f"{artifact.id} ok: {len(artifact.manifest['files'])} files, {size(artifact.size)}")
 
 
 def give_name(reference: Reference, name: str, /, *, store: StoreOption = None) -> None:
@@ -183,9 +184,9 @@ def collect_garbage(
 
     found = upkeep.collect(open_store(store), dry_run=dry_run)
     for item in found:
-        print(f"{item.id}  {human_bytes(item.bytes)}  {human_age(item.age)}")
+        print(f"{item.id}  {size(item.bytes)}  {span(item.age)}")
     verb = "would be freed" if dry_run else "freed"
-    print(f"{human_bytes(sum(item.bytes for item in found))} {verb}", file=sys.stderr)
+    print(f"{size(sum(item.bytes for item in found))} {verb}", file=sys.stderr)
 
 
 def relink(
@@ -204,23 +205,6 @@ def relink(
 
     for fingerprint, path in sorted(upkeep.relink(open_store(store), reference, root).items()):
         print(f"{fingerprint}  {path}")
-
-
-def human_bytes(size: float) -> str:
-    """Write a number of bytes with a unit."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
-
-
-def human_age(seconds: float) -> str:
-    """Write a time span in one unit."""
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{max(seconds, 0):.0f} s"
 
 
 def _section(title: str, entries: dict[str, Any]) -> None:

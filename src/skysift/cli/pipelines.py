@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Group, Parameter
 
-from skysift.cli.inspection import Reference, human_bytes
+from skysift.cli.inspection import Reference
 from skysift.cli.registration import add
 from skysift.cli.running import Running, StoreOption, open_store, session
+from skysift.readable import size, span
 
 if TYPE_CHECKING:
     from skysift.pipeline import Step
@@ -117,16 +118,10 @@ def _table(steps: list[Step]) -> str:
             f"{step.name:<16.15}{step.kind:<12}{step.id[:12]:<14}{step.state:<8}"
             f"{'?' if rows is None else f'{rows:,.0f}':>12}"
             f"{_size(estimate.get('disk_bytes')):>11}{_size(estimate.get('memory_bytes')):>11}"
-            f"{'' if step.state == 'done' else '?' if seconds is None else _span(seconds):>10}"
+            f"{'' if step.state == 'done' else '?' if seconds is None else span(seconds):>10}"
         )
     return "\n".join(lines)
 
 
 def _size(value: float | None) -> str:
-    return "" if value is None else human_bytes(value)
-
-
-def _span(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+    return "" if value is None else size(value)

@@ -21,15 +21,6 @@ def measured(mean: float | None, error: float | None) -> str:
     return f"{mean:.{digits}f} ± {error:.{digits}f}"
 
 
-def size(number: float) -> str:
-    """Return a number of bytes in the unit that keeps it below a thousand."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if number < 1000:
-            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
-        number /= 1000
-    return f"{number:.2f} TB"
-
-
 def plain(value: Any) -> str:
     """Return a count, score or option as text."""
     if isinstance(value, bool) or value is None:

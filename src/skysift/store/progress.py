@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
+from skysift.readable import clock
+
 T = TypeVar("T")
 QUIET_SECONDS = 2.0
 LINE_SECONDS = 10.0
@@ -90,7 +92,7 @@ class Bar:
         self._last, self._shown = now, True
         share = self.done / self.total if self.total else 1.0
         left = self.remaining()
-        time_text = _clock(now - self._start) if last else f"{_clock(left)} left" if left is not None else "..."
+        time_text = clock(now - self._start) if last else f"{clock(left)} left" if left is not None else "..."
         filled = int(24 * min(share, 1.0))
         line = "━" * filled + "╌" * (24 - filled)
         text = f"{self.label:<24.24} {line} {self.done}/{self.total} {time_text}  {self._note}"
@@ -143,14 +145,3 @@ class _Silent:
 
     def flush(self) -> None:
         """Do nothing."""
-
-
-def _clock(seconds: float | None) -> str:
-    if seconds is None:
-        return "?"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from skysift.readable import size
 from skysift.report.blocks import Block, Note, Section, Table
 from skysift.report.family import Family
-from skysift.report.numbers import size
 
 
 def make(family: Family) -> Section:
