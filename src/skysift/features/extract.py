@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,14 @@ if TYPE_CHECKING:
 BLOCK_ROWS = 1024
 """Rows that are lost at most when the program is killed; a multiple of the rows of a pass on the CPU."""
 MOSAICS = "mosaics.parquet"
+
+
+class Loadable(Hashable, Protocol):
+    """What loads an encoder; small, so that workers are sent it rather than the weights."""
+
+    def load(self) -> Encoder:
+        """Load it onto the CPU, in evaluation mode."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -65,18 +73,7 @@ def extract_features(stage: Features, context: Context) -> dict[str, Any]:
     request = encoder_request(stage, context)
     encoder = request.load()
     writer = RowWriter(context.scratch / FEATURES, (len(pixels), encoder.dim), stage.dtype, BLOCK_ROWS)
-    start, missing = time.perf_counter(), writer.missing
-    if context.engine.remote:
-        tasks = [writer.rows(number) for number in range(writer.blocks)]
-        work = partial(extract_shard, request, pixels, Options.of(stage, context.device))
-        for number, path in enumerate(context.sharded(work, tasks, label="features", suffix=".npy")):
-            if number in missing:
-                writer.write(number, np.load(path))
-    else:
-        _extract_here(writer, encoder, pixels, context, Options.of(stage, context.device))
-    rows = sum(len(writer.rows(number)) for number in missing)
-    context.runtime["images_per_second"] = rows / max(time.perf_counter() - start, 1e-9)
-    context.runtime["torch_threads"] = torch.get_num_threads()
+    encode_all(writer, request, encoder, pixels, context, Options.of(stage, context.device))
     writer.publish(context.folder / FEATURES)
     for name in (CATALOGUE, MOSAICS):
         shutil.copyfile(cutouts.path(name), context.folder / name)
@@ -84,16 +81,74 @@ def extract_features(stage: Features, context: Context) -> dict[str, Any]:
     return {"rows": len(pixels), "dim": encoder.dim}
 
 
+def encode_all(
+    writer: RowWriter,
+    request: Loadable,
+    encoder: Encoder,
+    pixels: PixelSource,
+    context: Context,
+    options: Options,
+    label: str = "features",
+) -> None:
+    """Encode the blocks that are missing, here or on the engine's workers, and note the throughput.
+
+    Parameters
+    ----------
+    writer : RowWriter
+        Takes (N, encoder.dim); finished blocks survive a kill.
+    request : Loadable
+        Loads the same encoder in a worker; hashable and picklable.
+    encoder : Encoder
+        What it loads.
+    pixels : PixelSource
+        The N cutouts.
+    context : Context
+        Of the running stage.
+    options : Options
+        How.
+    label : str
+        What the progress line says.
+    """
+    start, missing = time.perf_counter(), writer.missing
+    if context.engine.remote:
+        tasks = [writer.rows(number) for number in range(writer.blocks)]
+        work = partial(extract_shard, request, pixels, options)
+        for number, path in enumerate(context.sharded(work, tasks, label=label, suffix=".npy")):
+            if number in missing:
+                writer.write(number, np.load(path))
+    else:
+        _extract_here(writer, encoder, pixels, context, options, label)
+    rows = sum(len(writer.rows(number)) for number in missing)
+    context.runtime["images_per_second"] = rows / max(time.perf_counter() - start, 1e-9)
+    context.runtime["torch_threads"] = torch.get_num_threads()
+
+
 def encoder_request(stage: Features, context: Context) -> Request:
     """Return what loads the encoder, here and in workers; paths are resolved."""
-    spec, local = stage.encoder, None
-    if stage.model is not None:
-        spec = str(context.input(stage.model).folder)
-    elif stage.weights_from is not None:
-        local = context.sources("weights_from")[0].path
-        if stage.encoder in (FOLDER, LOCAL):
-            spec, local = (local if stage.encoder == FOLDER else f"hf:{local}"), None
-    return Request(spec, stage.weights, stage.seed, stage.channels, stage.image_size, stage.preprocess, local)
+    model = None if stage.model is None else str(context.input(stage.model).folder)
+    weights = None if stage.weights_from is None else context.sources("weights_from")[0].path
+    return request_of(stage.model_dump(), model, weights)
+
+
+def request_of(options: Mapping[str, Any], model: str | None, weights_from: str | None) -> Request:
+    """Return what loads an encoder.
+
+    Parameters
+    ----------
+    options : mapping
+        Of the `Features` stage.
+    model : str, optional
+        Folder of the model in the store that takes the encoder's place.
+    weights_from : str, optional
+        Where the local weights or the encoder's folder is now.
+    """
+    spec, local = options["encoder"], weights_from
+    if model is not None:
+        spec = model
+    elif weights_from is not None and spec in (FOLDER, LOCAL):
+        spec, local = (weights_from if spec == FOLDER else f"hf:{weights_from}"), None
+    kept = {name: options[name] for name in ("weights", "seed", "channels", "image_size", "preprocess")}
+    return Request(spec, **kept, weights_from=local)
 
 
 def extract_rows(
@@ -140,7 +195,7 @@ def extract_rows(
     return np.concatenate([np.empty((0, encoder.dim), np.float32), *found])
 
 
-def extract_shard(request: Request, pixels: PixelSource, options: Options, rows: range, out: Path) -> None:
+def extract_shard(request: Loadable, pixels: PixelSource, options: Options, rows: range, out: Path) -> None:
     """Write the features of one block of rows, on a worker."""
     features = extract_rows(
         _cached(request),
@@ -192,7 +247,9 @@ def checked(features: npt.NDArray[np.float32], dtype: str, first_row: int) -> np
     return kept
 
 
-def _extract_here(writer: RowWriter, encoder: Encoder, pixels: PixelSource, context: Context, options: Options) -> None:
+def _extract_here(
+    writer: RowWriter, encoder: Encoder, pixels: PixelSource, context: Context, options: Options, label: str
+) -> None:
     """Encode the missing blocks in this process, block after block without a pause between them."""
     device = pick_device(options.device)
     blocks = [(number, groups_of(writer.rows(number), device, options.batch_size)) for number in writer.missing]
@@ -200,7 +257,7 @@ def _extract_here(writer: RowWriter, encoder: Encoder, pixels: PixelSource, cont
     threads = min(torch.get_num_threads(), context.engine.workers)
     every = [group for _, groups in blocks for group in groups]
     stream = encode_groups(encoder, pixels, every, device, threads, options.precision)
-    with context.progress.bar(writer.shape[0], "features", done=done) as bar:
+    with context.progress.bar(writer.shape[0], label, done=done) as bar:
         start, rows = time.perf_counter(), 0
         for number, groups in blocks:
             parts = []
@@ -218,6 +275,6 @@ def _first(stream: Iterator[npt.NDArray[np.float32]], count: int) -> Iterator[np
 
 
 @lru_cache(maxsize=1)
-def _cached(request: Request) -> Encoder:
+def _cached(request: Loadable) -> Encoder:
     """Load an encoder once a worker."""
     return request.load()
