@@ -1,10 +1,10 @@
-"""Sizes and times as people read them."""
+"""Sizes, times and measurements as people read them."""
 
 from __future__ import annotations
 
 import pytest
 
-from skysift.readable import clock, size, span
+from skysift.readable import clock, measured, size, span
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,17 @@ def test_span(seconds: float, text: str) -> None:
 )
 def test_clock(seconds: float, text: str) -> None:
     assert clock(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("mean", "error", "text"),
+    [
+        (0.84213, 0.0131, "0.842 ± 0.013"),
+        (0.84213, 0.00131, "0.8421 ± 0.0013"),
+        (0.84213, None, "0.842"),
+        (0.84213, float("nan"), "0.842"),
+        (None, None, "–"),
+    ],
+)
+def test_measured(mean: float | None, error: float | None, text: str) -> None:
+    assert measured(mean, error) == text

@@ -1,6 +1,8 @@
-"""Sizes and times as people read them."""
+"""Sizes, times and measurements as people read them."""
 
 from __future__ import annotations
+
+import math
 
 
 def size(number: float) -> str:
@@ -28,3 +30,13 @@ def clock(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def measured(mean: float | None, error: float | None) -> str:
+    """Return a value with its error, both to the error's second significant digit: 0.842 ± 0.013."""
+    if mean is None:
+        return "–"
+    if not error or not math.isfinite(error):
+        return f"{mean:.3f}"
+    digits = min(max(1 - math.floor(math.log10(error)), 2), 5)
+    return f"{mean:.{digits}f} ± {error:.{digits}f}"

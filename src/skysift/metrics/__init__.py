@@ -8,6 +8,13 @@ __getattr__, __dir__, __all__ = attach(
         "balance": ["entropy", "gini", "normalised_entropy"],
         "classification": ["ClassScores", "class_scores", "confusion_matrix"],
         "embedding": ["alignment", "embedding_std", "rankme", "uniformity", "vendi_score"],
-        "uncertainty": ["Estimate", "bootstrap_confusions", "bootstrap_errors", "mean_and_error"],
+        "paired": ["PairedTest", "corrected_resampled_t", "exact_mcnemar", "holm", "signed_rank"],
+        "uncertainty": [
+            "Estimate",
+            "bootstrap_confusions",
+            "bootstrap_errors",
+            "mean_and_error",
+            "mean_over_repeats",
+        ],
     },
 )

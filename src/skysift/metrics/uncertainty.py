@@ -46,6 +46,45 @@ def mean_and_error(values: ArrayLike) -> Estimate:
     return Estimate(mean, error, n)
 
 
+def mean_over_repeats(values: ArrayLike) -> Estimate:
+    """Return the mean of a score over draws and repeated trainings, with its standard error.
+
+    Draws and repeats are crossed: each of the R trained encoders is scored on each of the J draws. With the mean
+    squares of draws, repeats and residuals, the variance of the mean is (MS_J + MS_R - MS_e) / (J R) (two-way random
+    effects); it is never taken below that of draws or of repeats alone. With one repeat this is `mean_and_error`.
+
+    Parameters
+    ----------
+    values : array_like of float, shape (repeats, draws)
+        Draws in which a repeat has no such score (NaN) do not count.
+
+    Returns
+    -------
+    Estimate
+        `n` counts the draws.
+
+    Raises
+    ------
+    ValueError
+        If `values` is no such table.
+    """
+    table = np.asarray(values, dtype=np.float64)
+    if table.ndim != 2:
+        raise ValueError(f"scores are a table of repeats and draws, not of shape {table.shape}.")
+    table = table[:, ~np.isnan(table).any(axis=0)]
+    repeats, draws = table.shape
+    if repeats < 2 or draws < 2:
+        found = mean_and_error(table.ravel())
+        return Estimate(found.mean, found.error, draws)
+    of_draws, of_repeats = table.mean(axis=0), table.mean(axis=1)
+    residual = table - of_draws - of_repeats[:, None] + table.mean()
+    draw_square = repeats * float(of_draws.var(ddof=1))
+    repeat_square = draws * float(of_repeats.var(ddof=1))
+    residual_square = float((residual**2).sum()) / ((repeats - 1) * (draws - 1))
+    variance = max(draw_square + repeat_square - residual_square, draw_square, repeat_square) / (repeats * draws)
+    return Estimate(float(table.mean()), float(np.sqrt(variance)), draws)
+
+
 def bootstrap_confusions(confusion: ArrayLike, *, resamples: int = 1000, seed: int = 0) -> NDArray[np.int64]:
     """Resample the test set with replacement, as confusion matrices.
 

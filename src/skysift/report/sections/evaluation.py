@@ -8,13 +8,14 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from skysift.metrics.uncertainty import mean_and_error
+from skysift.readable import measured
 from skysift.report.blocks import Block, Note, Section, Table
 from skysift.report.data import encoder_name, load_json
 from skysift.report.family import Family
 from skysift.report.figures.class_scores import draw_class_scores
 from skysift.report.figures.confusion import draw_confusion
 from skysift.report.figures.settings_sweep import draw_settings_sweep
-from skysift.report.numbers import count, measured
+from skysift.report.numbers import count
 from skysift.report.sections.picture import picture
 from skysift.store.artifact import Artifact
 
