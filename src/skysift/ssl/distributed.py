@@ -41,6 +41,22 @@ def gather_rows(rows: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
+def gather_with_gradient(rows: Tensor) -> Tensor:
+    """Return the rows (n, ...) of all processes below each other; gradients flow back to each process's own.
+
+    A process's rows receive the sum of what all processes derive for them. A loss whose mean over the processes is
+    that of one process thereby gets, after DDP's averaging, the gradient of one process.
+    """
+    if world_size() == 1:
+        return rows
+    from skysift.encoders._torchvision import ensure
+
+    ensure()
+    from lightly.utils.dist import gather
+
+    return torch.cat(gather(rows.contiguous()))
+
+
 def any_process(flag: bool, device: torch.device) -> bool:
     """Return whether the flag is set on any process."""
     if world_size() == 1:

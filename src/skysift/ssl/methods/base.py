@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
@@ -38,6 +40,19 @@ class Method(BaseModel, ABC):
     """How many augmented views of each image a step takes."""
     min_batch: ClassVar[int] = 2
     """Fewest images in a batch for which the loss means anything."""
+    training: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    """Options of `Train` (`optimizer`, `lr` ...) that suit the method where Train's own defaults do not."""
+
+    def prepare(self, backbone: nn.Module, *, fresh: bool) -> None:
+        """Refuse a backbone that the method can't train; draw initial weights of its own where they are `fresh`.
+
+        Called before any work, torch's generator seeded; by default every backbone is taken as it is.
+
+        Raises
+        ------
+        RequestError
+            If the method needs another kind of backbone.
+        """
 
     @abstractmethod
     def build(self, backbone: nn.Module, dim: int) -> nn.ModuleDict:
