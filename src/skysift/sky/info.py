@@ -30,7 +30,7 @@ class MosaicInfo:
     path : str
         File or URL, as it was given.
     format : str
-        Name of the reader: `fits`, `fits.fz`, `npy`, `npz`, `idx` or `picture`.
+        Name of the reader: `fits`, `fits.fz`, `npy`, `npz`, `idx`, `batch`, `libsvm` or `picture`.
     hdu : int
         FITS extension that holds the image; 0 in other formats.
     plane : int

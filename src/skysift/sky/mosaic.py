@@ -25,6 +25,10 @@ _MAGIC = (
     (b"\x89PNG\r\n\x1a\n", "picture"),
     (b"\xff\xd8\xff", "picture"),
     *((bytes((0, 0, kind)), "idx") for kind in (8, 9, 11, 12, 13, 14)),
+    *((bytes((0x80, protocol)), "batch") for protocol in (2, 3, 4, 5)),
+    (b"(dp", "batch"),
+    (b"}q", "batch"),
+    (b"BZh", "libsvm"),
 )
 _MODULES = {
     "fits": "fits_image",
@@ -32,13 +36,15 @@ _MODULES = {
     "npy": "stack",
     "npz": "stack",
     "idx": "stack",
+    "batch": "stack",
+    "libsvm": "stack",
     "picture": "picture",
 }
 _CHUNK = 4 << 20  # bytes of windows that are cleaned at once, while they are still in the CPU's cache
 
 
 def detect_format(path: str) -> str:
-    """Family of a file by its first bytes, behind gzip too: `fits`, `npy`, `npz`, `idx` or `picture`.
+    """Family of a file by its first bytes, behind gzip too: a key of `_MODULES`.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Stacks of images: NumPy's npy and npz, and the idx files of MNIST. The plane is the index of the image."""
+"""Stacks of images: npy, npz, idx files (MNIST), pickled batches, libsvm. The plane is the index of the image."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from skysift.errors import RequestError, SkysiftError
 from skysift.sky.cache import copy, open_cached
 from skysift.sky.files import local_path, open_seekable
 from skysift.sky.formats.base import ArrayReader, FloatArray
+from skysift.sky.formats.decoded import open_decoded
 from skysift.sky.formats.picture import LUMA
 from skysift.sky.info import Choice, MosaicInfo
 
@@ -46,13 +47,13 @@ class StackReader(ArrayReader):
     ----------
     path : str
         File.
-    kind : {"npy", "npz", "idx"}
+    kind : {"npy", "npz", "idx", "batch", "libsvm"}
         Its format.
     """
 
     def __init__(self, path: str, kind: str) -> None:
-        opener = {"npy": _open_npy, "npz": _open_npz, "idx": _open_idx}[kind]
-        array = opener(path)
+        opener = {"npy": _open_npy, "npz": _open_npz, "idx": _open_idx}.get(kind)
+        array = open_decoded(path, kind, _map_npy) if opener is None else opener(path)
         if array.ndim not in (2, 3, 4) or array.size == 0 or (array.ndim == 4 and array.shape[-1] not in (1, 3, 4)):
             raise RequestError(
                 f"{path} holds an array of shape {array.shape}, not images (N, height, width); reshape it to that."
