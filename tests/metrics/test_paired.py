@@ -74,6 +74,8 @@ def test_degenerate_differences():
     assert (zero.statistic, zero.p) == (0.0, 1.0)
     constant = corrected_resampled_t([-0.1, -0.1, -0.1], test_over_train=0.4)
     assert (constant.statistic, constant.p) == (-np.inf, 0.0)
+    once = corrected_resampled_t([[0.1], [0.3], [0.2]], test_over_train=0.4)
+    assert once.p == pytest.approx(stats.ttest_1samp([0.1, 0.3, 0.2], 0).pvalue)
     single = corrected_resampled_t([0.3], test_over_train=0.4)
     assert single.difference == 0.3
     assert np.isnan([single.error, single.statistic, single.p]).all()

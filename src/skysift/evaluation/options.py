@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 FINEST_ORDER = 18
 
 
-class Splitting(BaseModel):
-    """How samples become training and test sets."""
+class Drawing(BaseModel):
+    """How samples become training and test sets, with all labels."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -33,4 +33,9 @@ class Splitting(BaseModel):
     test_per_class: int | None = Field(
         None, ge=1, description="Test samples a class and draw; by default all there are."
     )
+
+
+class Splitting(Drawing):
+    """How samples become training and test sets."""
+
     label_fraction: float = Field(1.0, gt=0, le=1, description="Share of the training labels that may be used.")

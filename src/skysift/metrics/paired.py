@@ -61,7 +61,8 @@ def corrected_resampled_t(differences: ArrayLike, *, test_over_train: float) -> 
     Returns
     -------
     PairedTest
-        Without a p value where there is one draw only.
+        With one draw, repeats alone are tested: the result holds for that test set. Without a p value where there is
+        one draw of one repeat.
 
     Raises
     ------
@@ -75,17 +76,20 @@ def corrected_resampled_t(differences: ArrayLike, *, test_over_train: float) -> 
         raise ValueError(f"the ratio of test to training samples must be positive, not {test_over_train}.")
     repeats, draws = table.shape
     mean = float(table.mean())
-    if draws < 2:
+    if table.size < 2:
         return PairedTest(mean, float("nan"), float("nan"), float("nan"), float("nan"))
     from scipy.stats import t
 
-    parts = [((1 / draws + test_over_train) * float(table.mean(axis=0).var(ddof=1)), draws - 1)]
+    parts = []
+    if draws > 1:
+        parts.append(((1 / draws + test_over_train) * float(table.mean(axis=0).var(ddof=1)), draws - 1))
     if repeats > 1:
         parts.append((float(table.mean(axis=1).var(ddof=1)) / repeats, repeats - 1))
     variance = sum(part for part, _ in parts)
     if variance <= (1e-12 * max(abs(mean), 1e-300)) ** 2:
         same = mean == 0
-        return PairedTest(mean, 0.0, 0.0 if same else float(np.copysign(np.inf, mean)), draws - 1, float(same))
+        free = sum(free for _, free in parts)
+        return PairedTest(mean, 0.0, 0.0 if same else float(np.copysign(np.inf, mean)), free, float(same))
     dof = variance**2 / sum(part**2 / free for part, free in parts)
     statistic = mean / float(np.sqrt(variance))
     return PairedTest(mean, float(np.sqrt(variance)), statistic, dof, float(2 * t.sf(abs(statistic), dof)))
