@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skysift.evaluation.options import Splitting
-from skysift.evaluation.protocols.base import Outcome, Problem, Protocol
+from skysift.evaluation.protocols.base import Outcome, Pictures, Problem, Protocol
+from skysift.evaluation.resume import load_outcome, save_outcome
 from skysift.evaluation.samples import Samples
 from skysift.evaluation.splits import Fold, Folds, make_folds
 from skysift.metrics.classification import ClassScores, class_scores, confusion_matrix
 from skysift.metrics.uncertainty import bootstrap_errors, mean_and_error
+from skysift.store.progress import Progress
 
 PER_CLASS = ("precision", "recall", "f1")
-Tracker = Callable[[Iterable[Any], int], Iterable[Any]]
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ def evaluate(
     draws: int,
     seed: int,
     device: str = "cpu",
-    track: Tracker | None = None,
+    progress: Progress | None = None,
+    scratch: Path | None = None,
 ) -> Evaluation:
     """Evaluate features on labelled samples.
 
@@ -74,9 +77,11 @@ def evaluate(
     seed : int
         Seed of everything random.
     device : str
-        Torch device for protocols that use one.
-    track : callable, optional
-        Wraps the list of work for a progress bar: `track(items, total)`.
+        Torch device for protocols that use one; `auto` leaves it to them.
+    progress : Progress, optional
+        Where progress is shown; nowhere by default.
+    scratch : Path, optional
+        Folder that keeps what is finished of a request: a draw that is there is not worked out again.
 
     Returns
     -------
@@ -98,11 +103,8 @@ def evaluate(
     chosen: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     notes = [*samples.notes, *folds.notes]
     importlib.import_module("sklearn.linear_model")  # now, lest it count as the first step's time
-    work = [(draw, name) for draw in range(len(folds.folds)) for name in names]
-    for draw, name in track(work, len(work)) if track is not None else work:
+    for draw, name, outcome in _outcomes(samples, folds, protocols, seed, device, progress, scratch):
         fold = folds.folds[draw]
-        problem = _problem(samples, fold, seed + draw, device)
-        outcome = protocols[name].evaluate(problem)
         truth, predicted = samples.classes[fold.test], outcome.probabilities.argmax(axis=1)
         matrix = confusion_matrix(truth, predicted, k)
         confusion[names.index(name), draw] = matrix
@@ -119,7 +121,41 @@ def evaluate(
     return Evaluation(names, confusion, predictions, scores, summary, list(dict.fromkeys(notes)))
 
 
-def _problem(samples: Samples, fold: Fold, seed: int, device: str) -> Problem:
+def _outcomes(
+    samples: Samples,
+    folds: Folds,
+    protocols: Mapping[str, Protocol],
+    seed: int,
+    device: str,
+    progress: Progress | None,
+    scratch: Path | None,
+) -> Iterator[tuple[int, str, Outcome]]:
+    """Yield draw, protocol and outcome, draw by draw; what an earlier, killed run finished is read again."""
+    total = len(folds.folds) * sum(protocol.steps for protocol in protocols.values())
+    with (progress or Progress(quiet=True)).bar(total, "evaluate") as bar:
+
+        def advance(note: str) -> None:
+            bar.note(note)
+            bar.advance()
+
+        for draw, fold in enumerate(folds.folds):
+            for name, protocol in protocols.items():
+                end = bar.done + protocol.steps
+                kept = None if scratch is None else scratch / f"outcome-{draw:04d}-{name}.npz"
+                if kept is not None and kept.is_file():
+                    outcome = load_outcome(kept)
+                else:
+                    outcome = protocol.evaluate(_problem(samples, fold, seed + draw, device, advance))
+                    if kept is not None:
+                        save_outcome(outcome, kept)
+                bar.note(f"{name}, draw {draw + 1} of {len(folds.folds)}")
+                bar.advance(end - bar.done)
+                yield draw, name, outcome
+
+
+def _problem(samples: Samples, fold: Fold, seed: int, device: str, advance: Callable[[str], None]) -> Problem:
+    source = samples.images
+    pictures = None if source is None else Pictures(source, fold.train, fold.fit, fold.validation, fold.test)
     return Problem(
         train=samples.matrix(fold.train),
         train_classes=samples.classes[fold.train],
@@ -131,6 +167,8 @@ def _problem(samples: Samples, fold: Fold, seed: int, device: str) -> Problem:
         n_classes=len(samples.class_set),
         seed=seed,
         device=device,
+        pictures=pictures,
+        advance=advance,
     )
 
 

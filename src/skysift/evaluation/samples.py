@@ -17,6 +17,7 @@ from skysift.evaluation.windows import ARCSEC, LEAST_RADIUS, Windows
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from skysift.evaluation.images import ImageSource
     from skysift.store.artifact import Artifact
 
 TRAIN_WORDS = frozenset({"train", "training", "validation", "valid", "val"})
@@ -50,6 +51,8 @@ class Samples:
         True = test, where the data set comes with a split.
     unlabelled, ambiguous : int
         Rows of the catalogue without a class of the task, and with several.
+    images : ImageSource or None
+        The samples' images, row by row, and the encoder that made the features; None where they are not at hand.
     """
 
     features: Any
@@ -63,6 +66,7 @@ class Samples:
     unlabelled: int = 0
     ambiguous: int = 0
     notes: list[str] = field(default_factory=list)
+    images: ImageSource | None = None
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -148,10 +148,10 @@ _threads = _Threads()
 def _pass(encoder: Encoder, pixels: PixelSource, rows: range, precision: Precision) -> Array:
     """Read, preprocess and encode one group on the CPU."""
     images = preprocess(pixels.read(rows), encoder.preprocess)
-    return np.asarray(_encode(encoder, images, precision).numpy())
+    return np.asarray(encode(encoder, images, precision).numpy())
 
 
-def _encode(encoder: Encoder, images: torch.Tensor, precision: Precision) -> torch.Tensor:
+def encode(encoder: Encoder, images: torch.Tensor, precision: Precision) -> torch.Tensor:
     """Encode images that lie on the encoder's device: float32 (B, D)."""
     with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
         return encoder.encode(images.contiguous(memory_format=torch.channels_last)).float()
@@ -167,7 +167,7 @@ def _on_gpu(
             with torch.inference_mode():
                 batch = raw.to(device, non_blocking=True) if isinstance(raw, torch.Tensor) else raw
                 images = preprocess(batch, encoder.preprocess, device=device)
-                features = _encode(encoder, images, precision)
+                features = encode(encoder, images, precision)
             if previous is not None:
                 yield previous.cpu().numpy()
             previous = features

@@ -4,5 +4,10 @@ from skysift._lazy import attach
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
-    {"base": ["Outcome", "Problem", "Protocol"], "knn": ["KNN"], "linear": ["Linear"]},
+    {
+        "base": ["Outcome", "Pictures", "Problem", "Protocol"],
+        "finetune": ["FineTune"],
+        "knn": ["KNN"],
+        "linear": ["Linear"],
+    },
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,31 @@ from pydantic import BaseModel, ConfigDict
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from skysift.evaluation.images import ImageSource
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The images behind a problem's features, for protocols that train the encoder too.
+
+    Attributes
+    ----------
+    source : ImageSource
+        Encoder and images of all labelled samples; nothing is read before it is asked for.
+    train, fit, validation, test : ndarray of int64, shape (n,)
+        Rows of the source, one for each row of the features of that name.
+    """
+
+    source: ImageSource
+    train: NDArray[np.int64]
+    fit: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    test: NDArray[np.int64]
+
+
+def _nothing(note: str) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +53,11 @@ class Problem:
     seed : int
         Seed of this draw.
     device : str
-        Torch device for protocols that use one.
+        Torch device for protocols that use one; `auto` leaves it to them.
+    pictures : Pictures or None
+        The images; None where only features are at hand.
+    advance : callable
+        To be called after each of a protocol's `steps`, with a note for the progress line.
     """
 
     train: NDArray[np.float32]
@@ -40,6 +70,8 @@ class Problem:
     n_classes: int
     seed: int = 0
     device: str = "cpu"
+    pictures: Pictures | None = None
+    advance: Callable[[str], None] = _nothing
 
 
 @dataclass(frozen=True)
@@ -69,6 +101,11 @@ class Protocol(BaseModel):
     """Options of a protocol and the one method that carries it out."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @property
+    def steps(self) -> int:
+        """Steps of the progress line that a draw takes."""
+        return 1
 
     def evaluate(self, problem: Problem) -> Outcome:  # noqa: ARG002
         """Learn from the training samples and predict the test samples."""

@@ -92,16 +92,17 @@ class Linear(Protocol):
         import numpy as np
         import torch
 
+        device = "cpu" if problem.device == "auto" else problem.device
         shift, scale = self._scaling(problem.train)
-        rows = torch.from_numpy(((problem.train - shift) / scale).astype(np.float32)).to(problem.device)
-        classes = torch.from_numpy(problem.train_classes).to(problem.device)
+        rows = torch.from_numpy(((problem.train - shift) / scale).astype(np.float32)).to(device)
+        classes = torch.from_numpy(problem.train_classes).to(device)
         generator = torch.Generator().manual_seed(problem.seed)
         layer = torch.nn.utils.skip_init(torch.nn.Linear, rows.shape[1], problem.n_classes)
         bound = rows.shape[1] ** -0.5
         with torch.no_grad():
             for parameter in layer.parameters():
                 parameter.copy_(torch.empty(parameter.shape).uniform_(-bound, bound, generator=generator))
-        layer = layer.to(problem.device)
+        layer = layer.to(device)
         weight = None
         if self.balanced:
             counts = torch.bincount(classes, minlength=problem.n_classes).float()
@@ -109,13 +110,13 @@ class Linear(Protocol):
         optimiser = torch.optim.SGD(layer.parameters(), lr=self.learning_rate, momentum=self.momentum)
         schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, list(self.milestones), gamma=0.1)
         for _ in range(self.epochs):
-            order = torch.randperm(len(rows), generator=generator).to(problem.device)
+            order = torch.randperm(len(rows), generator=generator).to(device)
             for batch in order.split(self.batch_size):
                 optimiser.zero_grad()
                 torch.nn.functional.cross_entropy(layer(rows[batch]), classes[batch], weight=weight).backward()
                 optimiser.step()
             schedule.step()
-        test = torch.from_numpy(((problem.test - shift) / scale).astype(np.float32)).to(problem.device)
+        test = torch.from_numpy(((problem.test - shift) / scale).astype(np.float32)).to(device)
         with torch.no_grad():
             probabilities = layer(test).softmax(dim=1).cpu().numpy()
         return Outcome(probabilities, {"epochs": self.epochs, "chosen_on_validation": False})
