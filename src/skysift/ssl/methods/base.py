@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import wraps
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, ParamSpec
 
 from pydantic import BaseModel, ConfigDict
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from skysift.ssl.network import Network
+
+Arguments = ParamSpec("Arguments")
 
 
 class Step(NamedTuple):
@@ -23,7 +26,8 @@ class Step(NamedTuple):
     embeddings: Tensor
     """(B, D) pooled output of the backbone for one view of each image; what people will use."""
     projections: tuple[Tensor, Tensor]
-    """Two tensors (B, d): what the loss compares, for two views of the same images."""
+    """Two tensors (B, d), d small: what the loss compares, for two views of the same images. When they are all alike,
+    the network has collapsed; methods with prototypes give `collapse.expected_prototypes`."""
 
 
 class Method(BaseModel, ABC):
@@ -38,10 +42,13 @@ class Method(BaseModel, ABC):
 
     views: ClassVar[int] = 2
     """How many augmented views of each image a step takes."""
-    min_batch: ClassVar[int] = 2
-    """Fewest images in a batch for which the loss means anything."""
     training: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     """Options of `Train` (`optimizer`, `lr` ...) that suit the method where Train's own defaults do not."""
+
+    @property
+    def min_batch(self) -> int:
+        """Fewest images in a batch, over all processes, for which the loss means anything."""
+        return 2
 
     def prepare(self, backbone: nn.Module, *, fresh: bool) -> None:
         """Refuse a backbone that the method can't train; draw initial weights of its own where they are `fresh`.
@@ -62,8 +69,28 @@ class Method(BaseModel, ABC):
     def step(self, network: Network, views: list[Tensor]) -> Step:
         """Compute the loss of a batch; `views` are tensors (B, C, S, S), one for each view."""
 
+    def after_backward(self, network: Network, done: int, total: int) -> None:
+        """Change gradients before the `done`-th of `total` optimiser steps, counted from 1 (frozen prototypes)."""
+
     def after_step(self, network: Network, done: int, total: int) -> None:
         """Follow the `done`-th of `total` optimiser steps, counted from 1 (momentum teachers)."""
+
+
+def full_precision(loss: Callable[Arguments, Tensor]) -> Callable[Arguments, Tensor]:
+    """Let a loss compute in its arguments' own precision, also where the network around it computes in bf16.
+
+    Its first argument must be a tensor.
+    """
+
+    @wraps(loss)
+    def outside_autocast(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Tensor:
+        import torch
+
+        first: Any = args[0]
+        with torch.autocast(first.device.type, enabled=False):
+            return loss(*args, **kwargs)
+
+    return outside_autocast
 
 
 def by_name(value: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, PositiveInt
 
-from skysift.ssl.methods.base import Method, Step
+from skysift.ssl.methods.base import Method, Step, full_precision
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -60,17 +60,12 @@ class BYOL(Method):
 
     def after_step(self, network: Network, done: int, total: int) -> None:
         """Move the teacher's weights towards the student's: an exponential mean whose momentum rises on a cosine."""
-        from skysift.encoders._torchvision import ensure
+        from skysift.ssl.momentum import move_teachers
 
-        ensure()
-        from lightly.models.utils import update_momentum
-        from lightly.utils.scheduler import cosine_schedule
-
-        momentum = cosine_schedule(done - 1, total, self.momentum, self.final_momentum)
-        update_momentum(network.backbone, network.heads["teacher_backbone"], momentum)
-        update_momentum(network.heads["projector"], network.heads["teacher_projector"], momentum)
+        move_teachers(network, done, total, start=self.momentum, end=self.final_momentum)
 
 
+@full_precision
 def regression(prediction: Tensor, target: Tensor) -> Tensor:
     """Return the mean squared distance 2 - 2 cos between unit vectors (equation 2 of the paper).
 
