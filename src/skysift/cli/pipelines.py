@@ -96,11 +96,12 @@ def demo(
         skysift demo
         skysift demo --out /tmp/demo --seed 3
     """
-    from skysift.pipeline import run_demo
+    from skysift.pipeline import make_folder, run_demo
     from skysift.report import build_report
 
     options = running or Running()
     if options.store is None:
+        make_folder(out)
         options = Running(**{**vars(options), "store": str(out / "store")})
     with session(options) as active:
         made = run_demo(active.store, out, seed=seed, run=active.run, progress=active.progress)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -121,6 +120,6 @@ def session(running: Running | None) -> Iterator[Session]:
 
 def open_store(root: str | None) -> Store:
     """Return the store that an option or the environment names."""
-    from skysift.store import Store
+    from skysift.store.store import Store, default_root
 
-    return Store(root or os.environ.get("SKYSIFT_STORE", "skysift-store"))
+    return Store(default_root() if root is None else root)

@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = attach(
     {
         "catalogue": ["STAGES", "stage_class"],
         "definition": ["Pipeline"],
-        "demonstration": ["run_demo"],
+        "demonstration": ["make_folder", "run_demo"],
         "planning": ["Step", "plan"],
         "execute": ["run_pipeline"],
         "compose": ["labelled_features"],

@@ -12,6 +12,7 @@ from skysift.errors import RequestError
 from skysift.pipeline.definition import Pipeline
 from skysift.pipeline.execute import run_pipeline
 from skysift.store.artifact import Artifact
+from skysift.store.disk import check_writable
 from skysift.store.progress import Progress
 from skysift.store.stage import Stage
 from skysift.store.store import Store
@@ -42,10 +43,8 @@ def run_demo(
     """
     from skysift.sky.simulate import SurveyConfig, simulate
 
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RequestError(f"{out}: can't be written ({error.strerror}); choose another folder with --out.") from None
+    make_folder(out)
+    check_writable(store.root)
     with progress.bar(1, "simulate survey") as bar:
         simulate(out / "survey", SurveyConfig.preset("demo", seed=seed), progress=bar.update)
     definition = out / "demo.yaml"
@@ -59,3 +58,17 @@ def run_demo(
             print(f"{name:<18}{artifact.id[:12]}  {'' if rows is None else f'{rows:,} rows'}", file=sys.stderr)
 
     return run_pipeline(Pipeline.read(definition), run=run, on_stage=tell)
+
+
+def make_folder(out: Path) -> None:
+    """Make the folder of survey and pipeline, if it is not there.
+
+    Raises
+    ------
+    RequestError
+        If it can't be made.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RequestError(f"{out}: can't be written ({error.strerror}); choose another folder with --out.") from None

@@ -61,16 +61,17 @@ class SourceIndex:
         self.path = path
         self._lock = FileLock(str(path) + ".lock")
         self._known: dict[str, list[Any]] | None = None
+        self._unwritten: dict[str, list[Any]] = {}
         self._paths: tuple[dict[str, list[Any]], dict[str, list[str]]] | None = None
 
     def fingerprint(self, path: str) -> str:
         """Return the digest of a file's bytes (or of a folder's names and contents), and remember it."""
         return self.fingerprints([path])[0]
 
-    def fingerprints(self, paths: Iterable[str]) -> list[str]:
-        """Return the fingerprints of many files, writing the index once."""
+    def fingerprints(self, paths: Iterable[str], *, write: bool = True) -> list[str]:
+        """Return the fingerprints of many files, writing the index once, or later with `write=False`."""
         paths = list(paths)
-        known = self._read()
+        known = {**self._read(), **self._unwritten}
         fresh: dict[str, list[Any]] = {}
         prints: list[str] = []
         for path in paths:
@@ -80,8 +81,10 @@ class SourceIndex:
                 entry = [size, mtime, _digest(path), _past(entry)]
                 fresh[path] = entry
             prints.append(str(entry[2]))
-        if fresh:
-            self._merge(fresh)
+        self._unwritten |= fresh
+        if write and self._unwritten:
+            self._merge(self._unwritten)
+            self._unwritten = {}
         return prints
 
     def locate(self, fingerprint: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
@@ -17,10 +16,11 @@ from typing import Any, cast
 
 from filelock import FileLock, Timeout
 
-from skysift.errors import RequestError, SkysiftError, Stopped
+from skysift.errors import RequestError
 from skysift.store.artifact import MANIFEST, RUN, Artifact
 from skysift.store.context import SCRATCH, Context
 from skysift.store.digest import file_digest, write_json
+from skysift.store.disk import check_writable, readable_errors, store_folder, writable
 from skysift.store.environment import describe_run
 from skysift.store.fields import Input, Source, as_tuple, markers
 from skysift.store.progress import Progress
@@ -40,6 +40,11 @@ class Store:
     root : path
         The folder; made with the first artifact.
 
+    Raises
+    ------
+    RequestError
+        If no folder can have that name.
+
     Examples
     --------
     >>> store = Store("skysift-store")
@@ -47,7 +52,7 @@ class Store:
     """
 
     def __init__(self, root: str | Path = "skysift-store") -> None:
-        self.root = Path(root).expanduser().resolve()
+        self.root = store_folder(root)
         self.partial = self.root / ".partial"
         self.sources = SourceIndex(self.root / "sources.json")
 
@@ -82,12 +87,14 @@ class Store:
         SkysiftError
             If the work fails; what was finished is kept, and the same request carries on from there.
         """
-        with _readable_os_errors(self.root):
-            stage, sources, companions = self._prepare(stage)
+        with readable_errors(self.root):
+            self._create()
+            stage, sources, companions = self._prepare(stage, remember=writable(self.root))
             id_ = _identity(stage, sources, companions)
             final = self.root / stage.kind / id_
             if (done := _artifact(final)) is not None:
                 return done
+            check_writable(self.root)
             progress = progress or Progress(quiet=True)
             with self._locked(id_, progress):
                 if (done := _artifact(final)) is not None:
@@ -117,7 +124,7 @@ class Store:
             return Artifact(id_, stage.kind, final)
 
     def identify(self, stage: Stage, *, planned: Mapping[str, str] = MappingProxyType({})) -> str:
-        """Return the id that a request would have, without doing the work.
+        """Return the id that a request would have, without doing the work or touching the disk.
 
         Parameters
         ----------
@@ -126,7 +133,7 @@ class Store:
         planned : mapping of str to str
             Id -> kind of artifacts that may be inputs although they have yet to be made.
         """
-        stage, sources, companions = self._prepare(stage, planned)
+        stage, sources, companions = self._prepare(stage, planned, remember=False)
         return _identity(stage, sources, companions)
 
     def finished(self, id_: str, kind: str) -> Artifact | None:
@@ -191,10 +198,9 @@ class Store:
         return sorted(p for p in self.root.iterdir() if p.is_dir() and p.name[0] != "." and p.name != "logs")
 
     def _prepare(
-        self, stage: Stage, planned: Mapping[str, str] = MappingProxyType({})
+        self, stage: Stage, planned: Mapping[str, str] = MappingProxyType({}), *, remember: bool = True
     ) -> tuple[Stage, dict[str, list[SourceFile]], dict[str, list[tuple[str, SourceFile]]]]:
         """Resolve ids and files of a request."""
-        self._create()
         resolved: dict[str, Any] = {}
         files: dict[str, list[str]] = {}
         for field, mark in markers(type(stage)).items():
@@ -210,7 +216,8 @@ class Store:
         sources = {}
         for field, paths in files.items():
             mark = cast("Source", markers(type(stage))[field])
-            found = [SourceFile(p, f) for p, f in zip(paths, self.sources.fingerprints(paths), strict=True)]
+            prints = self.sources.fingerprints(paths, write=remember)
+            found = [SourceFile(p, f) for p, f in zip(paths, prints, strict=True)]
             unique = list({f.fingerprint: f for f in reversed(found)}.values())[::-1]
             sources[field] = found if mark.ordered else sorted(unique, key=lambda f: f.fingerprint)
         owners = {f.path: f.fingerprint for group in sources.values() for f in group}
@@ -218,7 +225,7 @@ class Store:
             name: [
                 (owners.get(owner, owner), SourceFile(path, fingerprint))
                 for (owner, path), fingerprint in zip(
-                    pairs, self.sources.fingerprints(p for _, p in pairs), strict=True
+                    pairs, self.sources.fingerprints((p for _, p in pairs), write=remember), strict=True
                 )
             ]
             for name, pairs in stage.companions(files).items()
@@ -239,7 +246,12 @@ class Store:
 
     def _create(self) -> None:
         if not (self.root / "store.json").is_file():
-            self.partial.mkdir(parents=True, exist_ok=True)
+            check_writable(self.root)
+            try:
+                self.partial.mkdir(parents=True, exist_ok=True)
+            except FileNotFoundError as error:
+                reason = f"{self.root}: no folder can be made here ({error.strerror})"
+                raise RequestError(f"{reason}; choose another with --store.") from None
             (self.root / ".locks").mkdir(exist_ok=True)
             write_json(self.root / "store.json", {"format": 1})
 
@@ -319,24 +331,6 @@ def _clear(folder: Path) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-@contextmanager
-def _readable_os_errors(root: Path) -> Iterator[None]:
-    """Say in one sentence that the disk is full or not writable."""
-    try:
-        yield
-    except OSError as error:
-        where = error.filename or root
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise SkysiftError(
-                f"{where}: no space left on the disk; free some and give the same command again, it carries on."
-            ) from error
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            raise SkysiftError(f"{where}: no permission to write; choose another folder with --store.") from error
-        raise
-    except KeyboardInterrupt as error:
-        raise Stopped("Stopped; give the same command again and it carries on.") from error
-
-
 def default_root() -> Path:
     """Return the store that the environment names, else `skysift-store` here."""
-    return Path(os.environ.get("SKYSIFT_STORE", "skysift-store"))
+    return Path(os.environ.get("SKYSIFT_STORE") or "skysift-store")
