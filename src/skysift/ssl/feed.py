@@ -60,8 +60,8 @@ class Feed:
     def _resident(self, rows: Sequence[NDArray[np.int64]]) -> Iterator[tuple[Tensor, Tensor]]:
         if not rows:
             return
-        indices = torch.from_numpy(np.stack(rows)).to(self.device)
-        for index in indices:
+        indices = torch.from_numpy(np.concatenate(rows)).to(self.device)
+        for index in indices.split([len(batch) for batch in rows]):
             yield self._images.index_select(0, index).float(), self._valid.index_select(0, index)
 
     def _streamed(self, rows: Sequence[NDArray[np.int64]]) -> Iterator[tuple[Tensor, Tensor]]:

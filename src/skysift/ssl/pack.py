@@ -69,7 +69,16 @@ class Pack:
         return self.images().nbytes + self.valid().nbytes
 
 
-def prepare_pack(context: Context, pixels: Pixels, count: int, prepare: Prepare, *, channels: int, size: int) -> Pack:
+def prepare_pack(
+    context: Context,
+    pixels: Pixels,
+    count: int,
+    prepare: Prepare,
+    *,
+    channels: int,
+    size: int,
+    folder: Path | None = None,
+) -> Pack:
     """Preprocess all cutouts into `context.scratch`, in chunks on the engine; finished chunks survive a kill.
 
     Parameters
@@ -84,6 +93,8 @@ def prepare_pack(context: Context, pixels: Pixels, count: int, prepare: Prepare,
         The preprocessing; picklable.
     channels, size : int
         Shape of what it returns, (B, channels, size, size).
+    folder : Path, optional
+        Where in it; `pack` by default.
 
     Returns
     -------
@@ -96,7 +107,7 @@ def prepare_pack(context: Context, pixels: Pixels, count: int, prepare: Prepare,
     Stopped
         On a clean stop.
     """
-    pack = Pack(context.scratch / "pack")
+    pack = Pack(folder or context.scratch / "pack")
     pack.folder.mkdir(exist_ok=True)
     _allocate(pack.folder / IMAGES, (count, channels, size, size), np.dtype(np.float16))
     _allocate(pack.folder / VALID, (count, 1, size, size), np.dtype(np.bool_))
