@@ -1,11 +1,12 @@
-"""The images behind features, packed when they are first asked for, and the encoder that made the features."""
+"""What fine-tuning needs of the cutouts behind features: their images or frozen features, and the encoder."""
 
 from __future__ import annotations
 
-import copy
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,83 +16,128 @@ from torch import Tensor
 
 from skysift.cutouts.pixels import Images, PixelSource
 from skysift.encoders.encoder import Encoder
+from skysift.encoders.load import Request
 from skysift.errors import RequestError, SkysiftError
-from skysift.features.extract import request_of
-from skysift.features.passes import Precision
+from skysift.evaluation.finetuning.symmetry import POSITIONS, turn
+from skysift.features.extract import Options, encode_all, request_of
 from skysift.imaging import Preprocess, preprocess
 from skysift.ssl.feed import Feed
-from skysift.ssl.pack import prepare_pack
+from skysift.ssl.pack import Pack, prepare_pack
 from skysift.tables.features import DESCRIPTION
+from skysift.tables.writer import RowWriter
 
 if TYPE_CHECKING:
-    from skysift.evaluation.finetuning.bodies import FrozenFeatures
+    from skysift.evaluation.finetuning.options import FineTuning
     from skysift.store.artifact import Artifact
     from skysift.store.context import Context
 
+PACK = "pack"
+BLOCK_ROWS = 256
 
+
+@dataclass(frozen=True)
 class ImageSource:
-    """Images of some of the cutouts that an encoder made features of, as that encoder takes them.
+    """Prepared images of n cutouts and the encoder that made features of them; small, so that workers can be sent it.
 
-    Nothing is opened before it is asked for; then the images are preprocessed once, on the engine, into a pack in the
-    scratch folder of the running stage.
+    Attributes
+    ----------
+    request : Request
+        Loads the encoder.
+    folder : Path
+        Where `prepare_images` left the arrays.
+    """
+
+    request: Request
+    folder: Path
+
+    def encoder(self) -> Encoder:
+        """Load the encoder onto the CPU; the caller may train it."""
+        return self.request.load()
+
+    def feed(self, device: torch.device) -> Feed:
+        """Return what hands out batches of preprocessed images."""
+        return Feed(Pack(self.folder / PACK), device)
+
+    def frozen(self, options: FineTuning) -> NDArray[np.float32]:
+        """Return the features of the images in their positions, (n, positions, D), memory-mapped."""
+        positions = _positions(options)
+        array: NDArray[np.float32] = np.load(self.folder / _file(positions, options.precision), mmap_mode="r")
+        return array.reshape(len(array), positions, -1)
+
+
+def prepare_images(
+    features: Artifact,
+    context: Context,
+    rows: NDArray[np.int64],
+    wanted: Sequence[FineTuning],
+    *,
+    name: str = "images",
+) -> ImageSource:
+    """Prepare what fine-tuning in these ways will read, on the engine; finished parts survive a kill.
 
     Parameters
     ----------
     features : Artifact
-        Of kind features.
+        Of kind features; says which encoder and which cutouts.
     context : Context
-        Of the running stage.
-    rows : ndarray of int, shape (n,)
+        Of the running stage; its scratch folder holds the arrays.
+    rows : ndarray of int64, shape (n,)
         Rows of the catalogue; row i of the source is cutout `rows[i]`.
+    wanted : sequence of FineTuning
+        Where the encoder is frozen, its features in all positions are worked out; else images are preprocessed.
+    name : str
+        Of the folder; distinct within a stage.
+
+    Returns
+    -------
+    ImageSource
+
+    Raises
+    ------
+    RequestError
+        If the features don't say what made them, or cutouts or weights have moved.
+    SkysiftError
+        If the encoder has other weights than the one that made the features.
     """
-
-    def __init__(self, features: Artifact, context: Context, rows: NDArray[np.int64]) -> None:
-        self._features, self._context, self._rows = features, context, rows
-        self._encoder: Encoder | None = None
-        self._feeds: dict[str, Feed] = {}
-        self._frozen: dict[tuple[str, str], FrozenFeatures] = {}
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def encoder(self) -> Encoder:
-        """Return a copy of the encoder on the CPU, which the caller may train.
-
-        Raises
-        ------
-        RequestError
-            If the features don't say what made them.
-        SkysiftError
-            If what made them has other weights now.
-        """
-        if self._encoder is None:
-            self._encoder = encoder_of(self._features, self._context)
-        return replace(self._encoder, module=copy.deepcopy(self._encoder.module))
-
-    def feed(self, device: torch.device) -> Feed:
-        """Return what hands out batches of images by their rows in this source."""
-        if str(device) not in self._feeds:
-            encoder = self.encoder()
-            cutouts = self._context.input(self._features.config["cutouts"])
-            pixels = _Chosen(PixelSource.open(cutouts, self._context.locate), self._rows)
-            work = partial(_prepare, spec=encoder.preprocess)
-            channels, size = encoder.channels, encoder.image_size
-            pack = prepare_pack(self._context, pixels, len(self), work, channels=channels, size=size)
-            self._feeds[str(device)] = Feed(pack, device)
-        return self._feeds[str(device)]
-
-    def frozen(self, device: torch.device, precision: Precision) -> FrozenFeatures:
-        """Return the features that the untrained encoder makes of the images, one table for all who ask."""
-        from skysift.evaluation.finetuning.bodies import FrozenFeatures
-
-        key = (str(device), precision)
-        if key not in self._frozen:
-            self._frozen[key] = FrozenFeatures(self.encoder(), self.feed(device), device, precision)
-        return self._frozen[key]
+    request = encoder_behind(features, context)
+    encoder = request.load()
+    known = json.loads(features.path(DESCRIPTION).read_text())["encoder"]["weights"]
+    if encoder.digest() != known:
+        raise SkysiftError(
+            f"The encoder of features {features.id[:12]} has other weights now ({encoder.digest()}, not {known}): put "
+            "the old ones back, or extract the features again."
+        )
+    source = ImageSource(request, context.scratch / name)
+    source.folder.mkdir(exist_ok=True)
+    cutouts = context.input(features.config["cutouts"])
+    pixels = ChosenPixels(PixelSource.open(cutouts, context.locate), rows)
+    for positions, precision in dict.fromkeys((_positions(o), o.precision) for o in wanted if o.freeze):
+        turned = TurnedRequest(request, positions)
+        path = source.folder / _file(positions, precision)
+        writer = RowWriter(path, (len(rows), positions * encoder.dim), "float32", BLOCK_ROWS)
+        options = Options(context.device, None, precision, "float32")
+        encode_all(writer, turned, turned.load(), pixels, context, options, label=f"{name} {positions} {precision}")
+    if not all(options.freeze for options in wanted):
+        prepare_pack(
+            context,
+            pixels,
+            len(rows),
+            partial(_prepare, spec=encoder.preprocess),
+            channels=encoder.channels,
+            size=encoder.image_size,
+            folder=source.folder / PACK,
+        )
+    return source
 
 
-def encoder_of(features: Artifact, context: Context) -> Encoder:
-    """Load the encoder that made features; errors as in `ImageSource.encoder`."""
+def encoder_behind(features: Artifact, context: Context) -> Request:
+    """Return what loads the encoder that made features.
+
+    Raises
+    ------
+    RequestError
+        If the features don't say, or it is no longer there.
+    """
     config = features.config
     if not {"cutouts", "encoder", "weights"} <= set(config) or not (features.folder / DESCRIPTION).is_file():
         raise RequestError(
@@ -99,27 +145,59 @@ def encoder_of(features: Artifact, context: Context) -> Encoder:
             "`skysift features`."
         )
     model = None if config["model"] is None else str(context.input(config["model"]).folder)
-    prints = features.manifest["sources"].get("weights_from") or [None]
-    encoder = request_of(config, model, None if prints[0] is None else context.locate(prints[0])).load()
-    known = json.loads(features.path(DESCRIPTION).read_text())["encoder"]["weights"]
-    if encoder.digest() != known:
-        raise SkysiftError(
-            f"The encoder of features {features.id[:12]} has other weights now ({encoder.digest()}, not {known}): put "
-            "the old ones back, or extract the features again."
-        )
-    return encoder
+    prints = features.manifest["sources"].get("weights_from")
+    return request_of(config, model, context.locate(prints[0]) if prints else None)
+
+
+class ChosenPixels(PixelSource):
+    """Some rows of another source of pixels, under numbers of their own."""
+
+    def __init__(self, pixels: PixelSource, rows: NDArray[np.int64]) -> None:
+        self.pixels, self.rows, self.windows = pixels, rows, pixels.windows[rows]
+
+    def _read(self, rows: NDArray[np.int64], images: Images) -> None:
+        self.pixels._read(self.rows[rows], images)
+
+    def _read_masks(self, rows: NDArray[np.int64]) -> list[NDArray[np.bool_]]:
+        return self.pixels._read_masks(self.rows[rows])
 
 
 @dataclass(frozen=True)
-class _Chosen:
-    """Some rows of a source of pixels, under numbers of their own."""
+class Turned(Encoder):
+    """An encoder that is shown each image in its first positions, the features one after the other."""
 
-    pixels: PixelSource
-    rows: NDArray[np.int64]
+    positions: int
 
-    def read(self, indices: NDArray[np.int64]) -> Images:
-        """Return the pixels of some of the chosen rows."""
-        return self.pixels.read(self.rows[indices])
+    @property
+    def dim(self) -> int:
+        """Length of the features of all positions."""
+        return self.positions * self.description.dim
+
+    def encode(self, images: Tensor) -> Tensor:
+        """(B, C, S, S) -> (B, positions * D)."""
+        places = images.new_zeros(len(images), dtype=torch.int64)
+        return torch.cat([super(Turned, self).encode(turn(images, places + p)) for p in range(self.positions)], 1)
+
+
+@dataclass(frozen=True)
+class TurnedRequest:
+    """What loads a `Turned` encoder."""
+
+    request: Request
+    positions: int
+
+    def load(self) -> Turned:
+        """Load it onto the CPU."""
+        encoder = self.request.load()
+        return Turned(encoder.module, encoder.description, self.positions)
+
+
+def _positions(options: FineTuning) -> int:
+    return POSITIONS if options.turn else 1
+
+
+def _file(positions: int, precision: str) -> str:
+    return f"features-{positions}-{precision}.npy"
 
 
 def _prepare(images: Any, _rows: NDArray[np.int64], *, spec: Preprocess) -> tuple[Tensor, Tensor]:

@@ -63,17 +63,18 @@ class Evaluate(Splitting, Stage):
         from dataclasses import replace
 
         from skysift.evaluation.evaluation import evaluate
-        from skysift.evaluation.images import ImageSource
+        from skysift.evaluation.images import prepare_images
         from skysift.evaluation.samples import class_order, load_samples
         from skysift.evaluation.write import write_evaluation
 
         features = context.input(self.features)
         order = () if self.classes else class_order(features, context.input)
         samples = load_samples(features, self.classes, order)
-        images = ImageSource(features, context, samples.rows)
+        if "finetune" in self.protocol:
+            samples = replace(samples, images=prepare_images(features, context, samples.rows, [self.finetune]))
         chosen: dict[str, Protocol] = {name: getattr(self, name) for name in dict.fromkeys(self.protocol)}
         found = evaluate(
-            replace(samples, images=images),
+            samples,
             chosen,
             self,
             draws=self.draws,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from skysift.encoders.encoder import Encoder
-from skysift.evaluation.finetuning.symmetry import POSITIONS, turn
+from skysift.evaluation.finetuning.symmetry import turn
 from skysift.features.passes import Precision, encode
 from skysift.ssl.feed import Feed
 
@@ -75,52 +75,12 @@ class LiveBody:
         return torch.cat([torch.empty((0, self.encoder.dim), device=self.feed.device), *found])
 
 
-class FrozenFeatures:
-    """Features of images in their eight positions by an encoder that does not change, each worked out once.
-
-    Parameters
-    ----------
-    encoder : Encoder
-        The encoder.
-    feed : Feed
-        The n images.
-    device : torch.device
-        Where it runs.
-    precision : str
-        `float32` or `bfloat16`.
-    """
-
-    def __init__(self, encoder: Encoder, feed: Feed, device: torch.device, precision: Precision) -> None:
-        self._encoder, self._feed, self._precision = encoder.to(device), feed, precision
-        self._encoder.module.eval()
-        self._values = np.zeros((len(feed), POSITIONS, encoder.dim), np.float32)
-        self._known = np.zeros((len(feed), POSITIONS), bool)
-
-    @torch.inference_mode()
-    def fill(self, rows: Rows, places: Rows) -> None:
-        """Work out what is missing of some images in some positions, (n,) each."""
-        pairs = np.unique(np.column_stack([rows, places]), axis=0)
-        pairs = pairs[~self._known[pairs[:, 0], pairs[:, 1]]]
-        parts = [pairs[start : start + STILL_ROWS] for start in range(0, len(pairs), STILL_ROWS)]
-        for part in parts:
-            row, place = part.T
-            for images, _ in self._feed.batches([row]):
-                turned = turn(images, torch.from_numpy(place.copy()).to(images.device))
-                self._values[row, place] = encode(self._encoder, turned, self._precision).cpu().numpy()
-            self._known[row, place] = True
-
-    def take(self, rows: Rows, places: Rows) -> Tensor:
-        """Return the features (n, D) of images in positions, on the CPU."""
-        self.fill(rows, places)
-        return torch.from_numpy(self._values[rows, places])
-
-
 class FrozenBody:
-    """Features of a frozen encoder as the training's body.
+    """The features that a frozen encoder gives of images in their positions.
 
     Parameters
     ----------
-    table : FrozenFeatures
+    table : ndarray of float32, shape (n, positions, D)
         The features.
     device : torch.device
         Where the layer is trained.
@@ -128,14 +88,17 @@ class FrozenBody:
 
     network: None = None
 
-    def __init__(self, table: FrozenFeatures, device: torch.device) -> None:
+    def __init__(self, table: NDArray[np.float32], device: torch.device) -> None:
         self.table, self.device = table, device
 
     def features(self, batches: Sequence[tuple[Rows, Rows]]) -> Iterator[Tensor]:
         """Look the features of each batch up."""
         for rows, places in batches:
-            yield self.table.take(rows, places).to(self.device)
+            yield self._take(rows, places)
 
     def still(self, rows: Rows) -> Tensor:
         """Look the features up of images as they are."""
-        return self.table.take(rows, np.zeros_like(rows)).to(self.device)
+        return self._take(rows, np.zeros_like(rows))
+
+    def _take(self, rows: Rows, places: Rows) -> Tensor:
+        return torch.from_numpy(np.asarray(self.table[rows, places])).to(self.device)

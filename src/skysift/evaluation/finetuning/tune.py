@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from skysift.encoders.encoder import Encoder
-from skysift.evaluation.finetuning.bodies import Body, FrozenBody, FrozenFeatures, LiveBody
+from skysift.evaluation.finetuning.bodies import Body, FrozenBody, LiveBody
 from skysift.evaluation.finetuning.head import Head
 from skysift.evaluation.finetuning.loop import Loop, Row
 from skysift.evaluation.finetuning.options import FineTuning
-from skysift.evaluation.finetuning.symmetry import POSITIONS
 from skysift.evaluation.images import ImageSource
 from skysift.features.passes import pick_device
 from skysift.ssl.checkpoint import Checkpoints
@@ -70,7 +69,7 @@ def fine_tune(
     Parameters
     ----------
     source : ImageSource
-        Images and encoder.
+        Images and encoder, prepared for `options`.
     rows, classes : ndarray of int64, shape (n,)
         The training images, as rows of the source, and their classes.
     n_classes : int
@@ -82,7 +81,7 @@ def fine_tune(
     device : str
         Torch device.
     advance : callable
-        Is called `steps(options)` times, with a note for the progress line.
+        Is called after each epoch, with a note for the progress line.
     checkpoints : Path, optional
         Folder to save in while training, and to carry on from.
     held : tuple of ndarray, optional
@@ -98,9 +97,13 @@ def fine_tune(
         If the loss is not finite.
     """
     where = pick_device(device)
-    table = source.frozen(where, options.precision) if options.freeze else None
-    encoder = source.encoder() if options.freeze else source.encoder().to(where)
-    body = LiveBody(encoder, source.feed(where), options.precision) if table is None else FrozenBody(table, where)
+    encoder = source.encoder()
+    body: Body
+    if options.freeze:
+        body = FrozenBody(source.frozen(options), where)
+    else:
+        encoder = encoder.to(where)
+        body = LiveBody(encoder, source.feed(where), options.precision)
     head = Head(encoder.dim, n_classes, body.still(rows) if options.standardise else None).to(where)
 
     def measure(row: Row) -> None:
@@ -108,36 +111,12 @@ def fine_tune(
             row |= _held(body, head, *held)
 
     def tell(row: Row) -> None:
-        if not options.freeze:
-            advance(f"epoch {row['epoch']:.0f}, loss {row['loss']:.3f}")
+        advance(f"epoch {row['epoch']:.0f}, loss {row['loss']:.3f}")
 
     saved = None if checkpoints is None else Checkpoints(checkpoints)
-    loop = Loop(body, head, rows, classes, options, seed, where, saved, measure, tell)
-    if table is not None:
-        _look_up_all(loop, table, advance)
-    history = loop.run()
-    if options.freeze:
-        advance(f"loss {history[-1]['loss']:.3f}")
+    history = Loop(body, head, rows, classes, options, seed, where, saved, measure, tell).run()
     encoder.module.eval()
     return FineTuned(encoder, head.folded(), history, body)
-
-
-def steps(options: FineTuning) -> int:
-    """Return how often `fine_tune` calls `advance`: each epoch, or where it is frozen each position, then once."""
-    if options.freeze:
-        return (POSITIONS if options.turn else 1) + 1
-    return options.passes
-
-
-def _look_up_all(loop: Loop, table: FrozenFeatures, advance: Callable[[str], None]) -> None:
-    """Encode the images in every position that an epoch will show them in; this takes nearly all the time."""
-    shown = np.zeros((len(loop.rows), POSITIONS), bool)
-    for epoch in range(loop.options.passes):
-        shown[np.arange(len(loop.rows)), loop.places(epoch)] = True
-    for place in range(POSITIONS if loop.options.turn else 1):
-        rows = loop.rows[shown[:, place]]
-        table.fill(rows, np.full_like(rows, place))
-        advance(f"encoding, position {place + 1}")
 
 
 @torch.no_grad()

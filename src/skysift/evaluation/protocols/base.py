@@ -22,7 +22,7 @@ class Pictures:
     Attributes
     ----------
     source : ImageSource
-        Encoder and images of all labelled samples; nothing is read before it is asked for.
+        Encoder and images of all labelled samples.
     train, fit, validation, test : ndarray of int64, shape (n,)
         Rows of the source, one for each row of the features of that name.
     """

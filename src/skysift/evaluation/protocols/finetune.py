@@ -12,10 +12,8 @@ class FineTune(FineTuning, Protocol):
 
     @property
     def steps(self) -> int:
-        """Epochs, or where the encoder is frozen the positions in which it sees the images."""
-        from skysift.evaluation.finetuning.tune import steps
-
-        return steps(self)
+        """Epochs."""
+        return self.passes
 
     def evaluate(self, problem: Problem) -> Outcome:
         """Train on all training samples and give the probabilities of the test samples.
@@ -34,7 +32,7 @@ class FineTune(FineTuning, Protocol):
 
         pictures = problem.pictures
         if pictures is None:
-            raise RequestError("Fine-tuning needs the images behind the features: evaluate a features artifact.")
+            raise RequestError("Fine-tuning needs the images behind the features, which are not at hand here.")
         tuned = fine_tune(
             pictures.source,
             pictures.train,
