@@ -209,7 +209,7 @@ def test_frozen_features_are_the_encoders_answer_to_each_turned_image(labelled, 
 
 
 def test_training_carries_on_from_its_checkpoint_exactly(monkeypatch, tmp_path):
-    rows, classes, body = table_of(np.random.default_rng(3), 60)
+    _rows, classes, body = table_of(np.random.default_rng(3), 60)
     options = FineTuning(freeze=True, turn=False, epochs=6, batch_size=16)
     monkeypatch.setattr("skysift.evaluation.finetuning.loop.CHECKPOINT_SECONDS", -1)
 
@@ -236,7 +236,7 @@ def test_training_carries_on_from_its_checkpoint_exactly(monkeypatch, tmp_path):
 
 
 def test_classes_without_a_training_sample_get_no_probability(labelled, tmp_path):
-    store, _, features = labelled
+    _store, _, features = labelled
     from skysift.evaluation.samples import load_samples
 
     samples = load_samples(features)
