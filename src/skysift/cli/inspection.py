@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 GROUP = Group("Store", sort_key=3)
 Reference = Annotated[str, Parameter(help="An id, the beginning of one, or a name.")]
-Flag = Parameter(negative=())
+DAMAGED = "damaged"
 
 
 def register(app: App) -> None:
@@ -53,24 +53,22 @@ def list_artifacts(
     """
     opened = open_store(store)
     names = {i: n for n, i in opened.names().items()}
-    found = [a for a in opened.artifacts() if kind in (None, a.kind)]
-    found.sort(key=lambda a: float(a.run["created"]))
+    entries = [_entry(artifact, names.get(artifact.id)) for artifact in opened.artifacts(damaged=True)]
+    found = sorted((e for e in entries if kind in (None, e["kind"])), key=lambda e: float(e["created"]))
     if json_:
-        keys = ("kind", "id", "name", "rows", "bytes", "created")
-        rows = [(a.kind, a.id, names.get(a.id), a.counts.get("rows"), a.size, a.run["created"]) for a in found]
-        print(json.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=1))
+        print(json.dumps(found, indent=1))
         return
     if not found:
         print(f"no artifacts in {opened.root}", file=sys.stderr)
         return
     now = time.time()
     print(f"{'KIND':<12}{'ID':<14}{'NAME':<20}{'ROWS':>12}{'SIZE':>11}{'AGE':>9}")
-    for artifact in found:
-        rows = artifact.counts.get("rows")
+    for entry in found:
+        rows, held = entry["rows"], entry["bytes"]
         print(
-            f"{artifact.kind:<12}{artifact.id[:12]:<14}{names.get(artifact.id, ''):<20}"
-            f"{'' if rows is None else f'{rows:,}':>12}{size(artifact.size):>11}"
-            f"{span(now - artifact.run['created']):>9}"
+            f"{entry['kind']:<12}{entry['id'][:12]:<14}{entry['name'] or '':<20}"
+            f"{'' if rows is None else f'{rows:,}':>12}{'' if held is None else size(held):>11}"
+            f"{span(now - entry['created']):>9}"
         )
 
 
@@ -207,6 +205,16 @@ def relink(
         print(f"{fingerprint}  {path}")
 
 
+def _entry(artifact: Artifact, name: str | None) -> dict[str, Any]:
+    """Return what `ls` says about an artifact; of a damaged one that it is, with a warning."""
+    entry: dict[str, Any] = {"kind": DAMAGED, "id": artifact.id, "name": name, "rows": None, "bytes": None}
+    if artifact.damage is None:
+        entry |= {"kind": artifact.kind, "rows": artifact.counts.get("rows"), "bytes": artifact.size}
+    else:
+        print(f"warning: {artifact.damage}", file=sys.stderr)
+    return entry | {"created": artifact.created}
+
+
 def _section(title: str, entries: dict[str, Any]) -> None:
     if entries:
         print(f"  {title}")
@@ -221,7 +229,7 @@ def _short(value: Any) -> str:
 
 
 def _kind_of(store: Any, id_: str) -> str:
-    return next((a.kind for a in store.artifacts() if a.id == id_), "(removed)")
+    return next((a.kind for a in store.artifacts(damaged=True) if a.id == id_), "(removed)")
 
 
 def _sources(artifact: Artifact) -> dict[str, str]:

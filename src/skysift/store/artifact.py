@@ -7,13 +7,30 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, cast
 
 from skysift.errors import SkysiftError
 from skysift.store.digest import file_digest
 
 MANIFEST = "manifest.json"
 RUN = "run.json"
+KEYS: dict[str, dict[str, type | UnionType]] = {
+    MANIFEST: {
+        "id": str,
+        "kind": str,
+        "stage": str,
+        "version": int,
+        "config": dict,
+        "inputs": dict,
+        "sources": dict,
+        "companions": dict,
+        "counts": dict,
+        "files": dict,
+    },
+    RUN: {"created": int | float, "seconds": int | float, "sources": dict, "warnings": list},
+}
+"""What the two files must hold, with types."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +53,36 @@ class Artifact:
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        """Kind, version, configuration, inputs, source fingerprints, counts and file digests."""
+        """Kind, version, configuration, inputs, source fingerprints, counts and file digests.
+
+        Raises
+        ------
+        SkysiftError
+            If the file is damaged.
+        """
         return self._load(MANIFEST)
 
     @cached_property
     def run(self) -> dict[str, Any]:
         """All that may differ between equal runs: times, host, versions, paths."""
         return self._load(RUN)
+
+    @property
+    def damage(self) -> str | None:
+        """What is wrong with the manifest, in one sentence; None where nothing is."""
+        try:
+            self.manifest  # noqa: B018
+        except SkysiftError as error:
+            return str(error)
+        return None
+
+    @property
+    def created(self) -> float:
+        """When it was made [s since 1970]; where that is not readable, when its folder changed last."""
+        try:
+            return float(self.run["created"])
+        except SkysiftError:
+            return self.folder.stat().st_mtime
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -100,8 +140,18 @@ class Artifact:
         return problems
 
     def _load(self, name: str) -> dict[str, Any]:
-        loaded: dict[str, Any] = json.loads(self.path(name).read_text())
-        return loaded
+        path = self.path(name)
+        try:
+            loaded = json.loads(path.read_text())
+            wrong = _shortcoming(loaded, KEYS[name])
+        except (ValueError, RecursionError):
+            wrong = "no JSON"
+        if wrong is not None:
+            raise SkysiftError(
+                f"{path} is damaged ({wrong}): remove the artifact with `skysift rm --force {self.id[:12]}` "
+                "and make it again."
+            )
+        return cast("dict[str, Any]", loaded)
 
     def __str__(self) -> str:
         return self.id
@@ -119,3 +169,16 @@ class Artifact:
             for k, v in rows.items()
         )
         return f"<b>{html.escape(self.kind)}</b> <code>{self.id}</code><table>{cells}</table>"
+
+
+def _shortcoming(loaded: object, keys: dict[str, type | UnionType]) -> str | None:
+    """Return what a file's content lacks; None if nothing."""
+    if not isinstance(loaded, dict):
+        return "no table of keys"
+    for key, kind in keys.items():
+        if not isinstance(loaded.get(key), kind):
+            return f"no {key}"
+    files = loaded.get("files", {}).values()
+    if not all(isinstance(entry, dict) and {"bytes", "blake2"} <= entry.keys() for entry in files):
+        return "files without digests"
+    return None

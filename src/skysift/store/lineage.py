@@ -9,15 +9,15 @@ from skysift.store.store import Store
 def ancestors(store: Store, reference: str) -> dict[str, Artifact | None]:
     """Return all artifacts that one was made from, nearest first; None for those that were removed."""
     found: dict[str, Artifact | None] = {}
-    queue = list(store.get(reference).inputs)
-    known = {a.id: a for a in store.artifacts()}
+    queue = list(_parents(store.get(reference, damaged=True)))
+    known = {a.id: a for a in store.artifacts(damaged=True)}
     while queue:
         id_ = queue.pop(0)
         if id_ in found:
             continue
         artifact = found[id_] = known.get(id_)
         if artifact is not None:
-            queue.extend(artifact.inputs)
+            queue.extend(_parents(artifact))
     return found
 
 
@@ -28,7 +28,7 @@ def descendants(store: Store, reference: str) -> dict[str, Artifact]:
         for parent in artifact.inputs:
             children.setdefault(parent, []).append(artifact)
     found: dict[str, Artifact] = {}
-    queue = list(children.get(store.get(reference).id, []))
+    queue = list(children.get(store.get(reference, damaged=True).id, []))
     while queue:
         artifact = queue.pop(0)
         if artifact.id not in found:
@@ -39,17 +39,19 @@ def descendants(store: Store, reference: str) -> dict[str, Artifact]:
 
 def tree(store: Store, reference: str) -> str:
     """Draw the lineage as text: what it was made from above, what was made from it below."""
-    artifact = store.get(reference)
+    artifact = store.get(reference, damaged=True)
     names = {i: n for n, i in store.names().items()}
-    known = {a.id: a for a in store.artifacts()}
+    known = {a.id: a for a in store.artifacts(damaged=True)}
+    parents = {a.id: list(_parents(a)) for a in known.values()}
     children: dict[str, list[str]] = {}
     for other in known.values():
-        for parent in other.inputs:
+        for parent in parents[other.id]:
             children.setdefault(parent, []).append(other.id)
 
     def label(id_: str) -> str:
         kind = known[id_].kind if id_ in known else "(removed)"
-        return f"{kind} {id_[:12]}" + (f" ({names[id_]})" if id_ in names else "")
+        damaged = " (damaged)" if id_ in known and known[id_].damage else ""
+        return f"{kind} {id_[:12]}" + (f" ({names[id_]})" if id_ in names else "") + damaged
 
     def walk(id_: str, edges: dict[str, list[str]], indent: str) -> list[str]:
         lines = []
@@ -60,18 +62,18 @@ def tree(store: Store, reference: str) -> str:
             lines += walk(other, edges, indent + ("   " if last else "│  "))
         return lines
 
-    parents = {a.id: list(a.inputs) for a in known.values()}
     lines = [label(artifact.id)]
     up = walk(artifact.id, parents, "  ")
     down = walk(artifact.id, children, "  ")
-    lines += ["  made from:", *up] if up else ["  made from source files"]
+    roots = "  made from source files" if artifact.damage is None else "  made from what its manifest does not tell"
+    lines += ["  made from:", *up] if up else [roots]
     lines += ["  gave:", *down] if down else []
     return "\n".join(lines)
 
 
 def mermaid(store: Store, reference: str) -> str:
     """Draw the lineage as a Mermaid flow chart."""
-    artifact = store.get(reference)
+    artifact = store.get(reference, damaged=True)
     family: dict[str, Artifact | None] = {artifact.id: artifact, **ancestors(store, artifact.id)}
     family |= descendants(store, artifact.id)
     names = {i: n for n, i in store.names().items()}
@@ -81,8 +83,13 @@ def mermaid(store: Store, reference: str) -> str:
         lines.append(f'    {_node(id_)}["{names.get(id_, kind)}<br/>{kind} {id_[:8]}"]')
     for id_, member in family.items():
         if member is not None:
-            lines += [f"    {_node(parent)} --> {_node(id_)}" for parent in member.inputs if parent in family]
+            lines += [f"    {_node(parent)} --> {_node(id_)}" for parent in _parents(member) if parent in family]
     return "\n".join(lines)
+
+
+def _parents(artifact: Artifact) -> tuple[str, ...]:
+    """Return the ids that an artifact was made from, none where its manifest is damaged."""
+    return artifact.inputs if artifact.damage is None else ()
 
 
 def _node(id_: str) -> str:

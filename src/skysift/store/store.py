@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from filelock import FileLock, Timeout
 
@@ -28,6 +28,7 @@ from skysift.store.sources import SourceFile, SourceIndex, expand
 from skysift.store.stage import Stage, full_config, identity
 from skysift.store.work import Mapper, Threads
 
+A = TypeVar("A", Artifact, Artifact | None)
 ID = re.compile(r"[0-9a-f]{32}")
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 
@@ -92,12 +93,12 @@ class Store:
             stage, sources, companions = self._prepare(stage, remember=writable(self.root))
             id_ = _identity(stage, sources, companions)
             final = self.root / stage.kind / id_
-            if (done := _artifact(final)) is not None:
+            if (done := self.finished(id_, stage.kind)) is not None:
                 return done
             check_writable(self.root)
             progress = progress or Progress(quiet=True)
             with self._locked(id_, progress):
-                if (done := _artifact(final)) is not None:
+                if (done := self.finished(id_, stage.kind)) is not None:
                     return done
                 folder = self.partial / id_
                 context = Context(
@@ -137,22 +138,37 @@ class Store:
         return _identity(stage, sources, companions)
 
     def finished(self, id_: str, kind: str) -> Artifact | None:
-        """Return the artifact with this full id and kind if it has been made."""
-        return _artifact(self.root / kind / id_)
+        """Return the artifact with this full id and kind if it has been made.
 
-    def get(self, reference: str) -> Artifact:
+        Raises
+        ------
+        SkysiftError
+            If it has been, and its manifest is damaged.
+        """
+        return _sound(_artifact(self.root / kind / id_))
+
+    def get(self, reference: str, *, damaged: bool = False) -> Artifact:
         """Return the artifact with this id, unique prefix of an id, or name.
+
+        Parameters
+        ----------
+        reference : str
+            Which one.
+        damaged : bool
+            Whether one with a damaged manifest will do.
 
         Raises
         ------
         RequestError
             If nothing or more than one thing fits.
+        SkysiftError
+            If its manifest is damaged.
         """
         reference = self.names().get(reference, reference)
         if ID.fullmatch(reference):
             hits = [a for folder in self._kinds() if (a := _artifact(folder / reference)) is not None]
         elif re.fullmatch(r"[0-9a-f]{4,31}", reference):
-            hits = [a for a in self.artifacts() if a.id.startswith(reference)]
+            hits = [a for a in self.artifacts(damaged=True) if a.id.startswith(reference)]
         else:
             hits = []
         if not hits:
@@ -161,14 +177,14 @@ class Store:
         if len(hits) > 1:
             ids = ", ".join(sorted(a.id[:12] for a in hits))
             raise RequestError(f"{reference!r} fits several artifacts ({ids}): give more digits.")
-        return hits[0]
+        return hits[0] if damaged else _sound(hits[0])
 
-    def artifacts(self) -> Iterator[Artifact]:
-        """Yield all finished artifacts, by kind and id."""
+    def artifacts(self, *, damaged: bool = False) -> Iterator[Artifact]:
+        """Yield all finished artifacts, by kind and id; those with a damaged manifest only if asked for."""
         for folder in self._kinds():
             for path in sorted(folder.iterdir()):
                 artifact = _artifact(path) if ID.fullmatch(path.name) else None
-                if artifact is not None:
+                if artifact is not None and (damaged or artifact.damage is None):
                     yield artifact
 
     def names(self) -> dict[str, str]:
@@ -316,6 +332,13 @@ def _identity(
 
 def _artifact(folder: Path) -> Artifact | None:
     return Artifact(folder.name, folder.parent.name, folder) if (folder / MANIFEST).is_file() else None
+
+
+def _sound(artifact: A) -> A:
+    """Return the artifact, having read its manifest."""
+    if artifact is not None:
+        artifact.manifest  # noqa: B018
+    return artifact
 
 
 def _drop_empty(folder: Path) -> None:

@@ -30,8 +30,10 @@ def remove(store: Store, reference: str, *, force: bool = False) -> str:
     ------
     RequestError
         If something was made from it, unless `force`.
+    SkysiftError
+        If its manifest is damaged, unless `force`.
     """
-    artifact = store.get(reference)
+    artifact = store.get(reference, damaged=force)
     below = descendants(store, artifact.id)
     if below and not force:
         names = ", ".join(f"{a.kind} {a.id[:12]}" for a in list(below.values())[:3])
