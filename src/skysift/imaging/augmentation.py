@@ -1,39 +1,32 @@
-"""Augmenting a whole batch on its device, each image by its own seed."""
+"""Augmenting a whole batch on its device, each image by its own seed.
+
+On the CPU a step works on the images alone that chance has chosen for it, a few at a time, so that they stay in the
+processor's cache. On a GPU choosing would mean waiting to learn which: there every step works on all images and keeps
+the result where it was to happen, without a shape that depends on data (`augment_device`).
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor
 
+from skysift.imaging.augment_device import augment_piece as augment_on_device
 from skysift.imaging.augment_options import Augment
 from skysift.imaging.colour import jitter
-from skysift.imaging.draws import uniforms
+from skysift.imaging.draws import Draws
 from skysift.imaging.filters import blur, threshold
 from skysift.imaging.geometry import crop_resize, dihedral
 
-DRAWS = 20
 CACHED_VALUES = 1 << 20
-
-
-@dataclass(frozen=True)
-class _Draws:
-    """The random numbers of a batch, (B,) each, by what they decide."""
-
-    u: Tensor
-
-    def event(self, index: int, probability: float) -> Tensor:
-        """Return (B,) bool: true with this probability."""
-        return self.u[:, index] < probability
-
-    def between(self, index: int, low: float, high: float) -> Tensor:
-        """Return (B,) float32, uniform."""
-        return low + (high - low) * self.u[:, index]
+DEVICE_VALUES = 1 << 27
+"""Values that a GPU works on at once: half a gigabyte of float32, and a few times that in intermediate results."""
 
 
 @torch.no_grad()
-def augment(images: Tensor, valid: Tensor, spec: Augment, seeds: Tensor) -> Tensor:
+def augment(images: Tensor, valid: Tensor, spec: Augment, seeds: Tensor, *, compiled: bool = False) -> Tensor:
     """Change images at random.
 
     Parameters
@@ -46,6 +39,8 @@ def augment(images: Tensor, valid: Tensor, spec: Augment, seeds: Tensor) -> Tens
         What to do, how often.
     seeds : Tensor
         (B,) int64. An image's changes depend on its seed alone: not on its neighbours, its place or the device.
+    compiled : bool
+        Fuse the steps with `torch.compile`, which a GPU gains from; on the CPU nothing changes.
 
     Returns
     -------
@@ -55,12 +50,15 @@ def augment(images: Tensor, valid: Tensor, spec: Augment, seeds: Tensor) -> Tens
     if not len(images):
         return images
     on_cpu = images.device.type == "cpu"
-    step = max(1, CACHED_VALUES // images[0].numel()) if on_cpu else len(images)
+    work = _augment_piece if on_cpu else (_compiled() if compiled else augment_on_device)
+    at_once = max(1, (CACHED_VALUES if on_cpu else DEVICE_VALUES) * len(images) // images.numel())
+    draws = Draws.of(spec, seeds.to(images.device))
+    if at_once >= len(images):
+        return work(images, valid, draws)
     out = torch.empty_like(images)
-    for start in range(0, len(images), step):
-        piece = slice(start, start + step)
-        draws = _Draws(uniforms(seeds[piece].to(images.device), DRAWS))
-        out[piece] = _augment_piece(images[piece], valid[piece], spec, draws)
+    for start in range(0, len(images), at_once):
+        piece = slice(start, start + at_once)
+        out[piece] = work(images[piece], valid[piece], Draws(spec, draws.u[piece]))
     return out
 
 
@@ -81,62 +79,42 @@ def two_views(images: Tensor, valid: Tensor, spec: Augment, seeds: Tensor) -> tu
     return augment(images, valid, spec, seeds), augment(images, valid, spec, other)
 
 
-def _augment_piece(images: Tensor, valid: Tensor, spec: Augment, draws: _Draws) -> Tensor:
-    """Augment a few images, on CPU as many as stay in the processor's cache."""
+@cache
+def _compiled() -> Callable[[Tensor, Tensor, Draws], Tensor]:
+    """Compile the work of a GPU, for each shape of batch by itself."""
+    return torch.compile(augment_on_device, dynamic=False)
+
+
+def _augment_piece(images: Tensor, valid: Tensor, draws: Draws) -> Tensor:
+    """Augment a few images on the CPU, as many as stay in the processor's cache."""
+    spec = draws.spec
     whole = bool(valid.all())
     if spec.crop is not None:
-        side = draws.between(0, *spec.crop)
-        side = side.sqrt() if spec.crop_is_area else side
-        images, valid = crop_resize(images, valid, side, draws.u[:, 1], draws.u[:, 2], whole=whole)
+        images, valid = crop_resize(images, valid, *draws.crop(), whole=whole)
     if spec.jitter_probability > 0:
-        images = _jitter(images, valid, spec, draws)
-    images, valid = _turn(images, valid, spec, draws)
+        images = _jitter(images, valid, draws)
+    images, valid = dihedral(images, valid, *draws.turns())
     if spec.blur_probability > 0:
-        rows = draws.event(13, spec.blur_probability).nonzero()[:, 0]
+        rows = draws.blurred().nonzero()[:, 0]
         if len(rows):
-            images[rows] = blur(images[rows], valid[rows], draws.between(14, *spec.blur_sigma)[rows])
+            images[rows] = blur(images[rows], valid[rows], draws.blur_sigma()[rows])
     if spec.threshold_probability > 0:
-        rows = draws.event(15, spec.threshold_probability).nonzero()[:, 0]
+        rows = draws.thresholded().nonzero()[:, 0]
         if len(rows):
-            low, high = spec.threshold_percentile
-            share = (low + (high - low) * draws.u[rows, 16 : 16 + images.shape[1]]) / 100
+            share = draws.threshold_share(images.shape[1])[rows]
             images[rows] = threshold(images[rows], valid[rows], share)
     return images
 
 
-def _jitter(images: Tensor, valid: Tensor, spec: Augment, draws: _Draws) -> Tensor:
+def _jitter(images: Tensor, valid: Tensor, draws: Draws) -> Tensor:
     """Jitter the colours of the images that were drawn for it."""
-    rows = draws.event(3, spec.jitter_probability).nonzero()[:, 0]
+    rows = draws.jittered().nonzero()[:, 0]
     if not len(rows):
         return images
-    s = spec.jitter_strength
-
-    def factor(index: int, range_: float) -> Tensor:
-        return draws.between(index, max(0.0, 1 - s * range_), 1 + s * range_)[rows]
-
-    colour = images.shape[1] == 3
-    changed = jitter(
-        images[rows],
-        valid[rows],
-        brightness=factor(4, spec.brightness) if spec.brightness else None,
-        contrast=factor(5, spec.contrast) if spec.contrast else None,
-        saturation=factor(6, spec.saturation) if spec.saturation and colour else None,
-        hue=draws.between(7, -s * spec.hue, s * spec.hue)[rows] if spec.hue and colour else None,
-    )
+    factors = {name: factor[rows] for name, factor in draws.jitter(images.shape[1]).items()}
+    changed = jitter(images[rows], valid[rows], **factors)
     if len(rows) == len(images):
         return changed
     out = images.clone()
     out[rows] = changed
     return out
-
-
-def _turn(images: Tensor, valid: Tensor, spec: Augment, draws: _Draws) -> tuple[Tensor, Tensor]:
-    """Flip and rotate, without interpolation."""
-    if spec.flips_exclude_each_other:
-        u = draws.u[:, 8]
-        horizontal = u < spec.flip_horizontal
-        vertical = (u >= spec.flip_horizontal) & (u < spec.flip_horizontal + spec.flip_vertical)
-    else:
-        horizontal, vertical = draws.event(8, spec.flip_horizontal), draws.event(9, spec.flip_vertical)
-    quarter = torch.where(draws.event(10, spec.rotate_probability), 1 + (draws.u[:, 11] * 3).long(), 0)
-    return dihedral(images, valid, horizontal, vertical, quarter)

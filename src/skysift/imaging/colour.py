@@ -69,13 +69,12 @@ def turn_hue(images: Tensor, turn: Tensor) -> Tensor:
     of_green = torch.where(green == high, (blue - red).div_(safe).add_(2), (red - green).div_(safe).add_(4))
     hue = torch.where(red == high, (green - blue).div_(safe), of_green)
     hue += 6 * turn.to(images.dtype)[:, None, None]
-    turned = torch.empty_like(images)
-    for channel, own_hue in zip(turned.unbind(1), (0.0, 2.0, 4.0), strict=True):
+    turned = []
+    for own_hue in (0.0, 2.0, 4.0):
         away = hue - own_hue
         away -= (away / 6).round_().mul_(6)
-        lowered = away.abs_().sub_(1).clamp_(0, 1).mul_(span)
-        torch.sub(high, lowered, out=channel)
-    return turned
+        turned.append(high - away.abs_().sub_(1).clamp_(0, 1).mul_(span))
+    return torch.stack(turned, dim=1)
 
 
 def _wide(factor: Tensor) -> Tensor:

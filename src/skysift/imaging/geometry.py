@@ -30,23 +30,36 @@ def crop_resize(
     tuple of Tensor
         The same shapes. Invalid pixels weigh nothing; a pixel that is more than half made of them is invalid.
     """
-    number, channels, height, width = images.shape
+    number, _, height, width = images.shape
     grid = images.new_empty((number, height, width, 2))
-    grid[..., 0] = _places(width, side, across)[:, None, :]
-    grid[..., 1] = _places(height, side, down)[:, :, None]
+    grid[..., 0] = places(width, side, across)[:, None, :]
+    grid[..., 1] = places(height, side, down)[:, :, None]
     if whole:
         return grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False), valid
+    return sample_valid(images, valid, grid)
+
+
+def sample_valid(images: Tensor, valid: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
+    """Interpolate at the places of a grid (B, S, S, 2), as `crop_resize` does."""
     both = torch.cat([images, valid.to(images.dtype)], 1)
     sampled = grid_sample(both, grid, mode="bilinear", padding_mode="border", align_corners=False)
-    weight = sampled[:, channels:]
+    weight = sampled[:, -1:]
     kept = weight >= LEAST_WEIGHT
-    return torch.where(kept, sampled[:, :channels] / weight.clamp_min(1e-6), 0.0), kept
+    return torch.where(kept, sampled[:, :-1] / weight.clamp_min(1e-6), 0.0), kept
 
 
-def _places(length: int, side: Tensor, shift: Tensor) -> Tensor:
+def places(length: int, side: Tensor, shift: Tensor) -> Tensor:
     """Return where to sample along an axis, (B, length), in units in which the image goes from -1 to 1."""
     centres = (2 * torch.arange(length, device=side.device) + 1) / length - 1
     return side[:, None] * centres + ((2 * shift - 1) * (1 - side))[:, None]
+
+
+def orientation(horizontal: Tensor, vertical: Tensor, quarter: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what flips and quarter turns (B,) come to, one after the other: transposed, upside down, mirrored."""
+    transposed = (quarter % 2).bool()
+    upside_down = torch.where(transposed, horizontal ^ (quarter == 1), vertical ^ (quarter == 2))
+    mirrored = torch.where(transposed, vertical ^ (quarter == 3), horizontal ^ (quarter == 2))
+    return transposed, upside_down, mirrored
 
 
 def dihedral(
@@ -63,9 +76,7 @@ def dihedral(
     quarter : Tensor
         (B,) int64: quarter turns, anticlockwise.
     """
-    transposed = (quarter % 2).bool()
-    upside_down = torch.where(transposed, horizontal ^ (quarter == 1), vertical ^ (quarter == 2))
-    mirrored = torch.where(transposed, vertical ^ (quarter == 3), horizontal ^ (quarter == 2))
+    transposed, upside_down, mirrored = orientation(horizontal, vertical, quarter)
     code = 4 * transposed.long() + 2 * upside_down.long() + mirrored.long()
     out, seen = torch.empty_like(images), torch.empty_like(valid)
     for value in code.unique().tolist():
