@@ -36,6 +36,18 @@ def test_mirabest(tmp_path: Path, data_dir: Path) -> None:
     np.testing.assert_array_equal(found, images[planes].astype(np.float32))
 
 
+def test_mirabest_fields(tmp_path: Path, data_dir: Path) -> None:
+    store = Store(tmp_path)
+    made = store.run(Dataset(source=str(data_dir / "first"), label_map="mirabest-confident"))
+    names = [path.name[:3] for path in (data_dir / "first").glob("*.fits.gz")]
+    sizes = json.loads(made.path("classes.json").read_text())
+    first, second = (sum(name in classes for name in names) for classes in (("100", "102", "104"), ("200", "201")))
+    assert sizes == {"classes": ["FR-I", "FR-II"], "counts": [first, second]}
+    catalogue = Catalogue.open(made)
+    assert set(catalogue.column("width")) == {150}
+    assert catalogue.table.column("ra").null_count == 0
+
+
 def test_mgcls(tmp_path: Path, data_dir: Path) -> None:
     store = Store(tmp_path)
     path = data_dir / "mgcls" / "mgcls.npz"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from skysift.datasets.names import KNOWN
 from skysift.errors import RequestError
 
 __all__ = ["VARIABLE", "find_labelled_set"]
@@ -18,7 +19,8 @@ def find_labelled_set(reference: str) -> str:
     Parameters
     ----------
     reference : str
-        A path or URL; else the name of a folder or file below `$SKYSIFT_DATASETS`, with or without its ending.
+        A path or URL; else the name of a folder or file below `$SKYSIFT_DATASETS`, with or without its ending, or the
+        name of a published set (`skysift.datasets.names.KNOWN`) whose files lie there as they were unpacked.
 
     Raises
     ------
@@ -36,11 +38,20 @@ def find_labelled_set(reference: str) -> str:
         raise RequestError(f"{VARIABLE}={root} is no folder; set it to the one that holds the labelled sets.")
     if (folder / reference).exists():
         return str(folder / reference)
+    known = KNOWN.get(reference.lower())
+    for name in known.folders if known else ():
+        if (folder / name).exists():
+            return str(folder / name)
     found = sorted(p for p in folder.rglob("*") if reference in (p.name, p.name.split(".")[0]) and p.name[0] != ".")
     if len(found) == 1:
         return str(found[0])
     if found:
         names = ", ".join(str(p.relative_to(folder)) for p in found[:4])
         raise RequestError(f"{reference} names several labelled sets in {folder} ({names}): give one of these.")
+    if known:
+        raise RequestError(
+            f"{reference} ({known.what}) is not in {folder}: put it there as {' or '.join(known.folders)}, "
+            f"unpacked from {known.source}."
+        )
     there = ", ".join(sorted(p.name for p in folder.iterdir() if p.name[0] != ".")[:12]) or "nothing"
     raise RequestError(f"{reference}: no such file or folder, and no labelled set in {folder} (there is {there}).")

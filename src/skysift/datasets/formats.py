@@ -5,14 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 from types import ModuleType
 
-from skysift.datasets import folder, idx, npz, table
+from skysift.datasets import batches, folder, idx, mgcls, mirabest, npz, rgd, rgz, solo_learn_radio, table, usps
 from skysift.datasets.labelled import LabelledSet, Request
+from skysift.datasets.names import KNOWN
 from skysift.errors import RequestError
 
 __all__ = ["FORMATS", "companions_of", "format_of", "read_labelled"]
 
-FORMATS: tuple[ModuleType, ...] = (idx, npz, folder, table)
-"""Modules with `fits(path)`, `companions(path, request)` and `read(path, request)`, in the order they are tried."""
+FORMATS: tuple[ModuleType, ...] = (
+    idx,
+    batches,
+    mgcls,
+    npz,
+    solo_learn_radio,
+    rgz,
+    mirabest,
+    rgd,
+    usps,
+    folder,
+    table,
+)
+"""Modules with `fits(path)`, `companions(path, request)` and `read(path, request)`; what a publisher lays out is tried
+before the general forms."""
 
 
 def format_of(path: str) -> tuple[ModuleType, Path]:
@@ -35,9 +49,11 @@ def format_of(path: str) -> tuple[ModuleType, Path]:
         for choice in (archives, inside):
             if len(choice) == 1:
                 return choice[0]
+    if place.suffix.lower() in (".h5", ".hdf5"):
+        raise RequestError(f"{path} is HDF5, which is not read: save its images and labels as .npz, or take PNG files.")
     raise RequestError(
-        f"{path} is no labelled set: give a folder of one folder a class, .npz with images and labels, idx files, or a "
-        "table of paths or positions with labels."
+        f"{path} is no labelled set: give a folder of one folder a class, .npz with images and labels, idx files, a "
+        f"table of paths or positions with labels, or the files of {', '.join(KNOWN)} as they are published."
     )
 
 

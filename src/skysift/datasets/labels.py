@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from skysift.datasets.names import LABEL_MAPS
 from skysift.errors import RequestError
 
 __all__ = ["LabelMap", "label_texts", "natural_order", "read_label_map"]
@@ -45,9 +46,10 @@ def natural_order(text: str) -> list[tuple[int, int, str]]:
 
 
 def read_label_map(value: Any) -> Any:
-    """Turn `--label-map` (entries, or one file with them) into entries `CLASS=LABEL+LABEL`.
+    """Turn `--label-map` (entries, the name of a known map, or a file with them) into entries `CLASS=LABEL+LABEL`.
 
-    A file is JSON or YAML, `{class: [labels]}` or `{label: class}`, or CSV with the columns `label,class`.
+    Known maps are `skysift.datasets.names.LABEL_MAPS`. A file is JSON or YAML, `{class: [labels]}` or `{label: class}`,
+    or CSV with the columns `label,class`.
 
     Raises
     ------
@@ -60,11 +62,14 @@ def read_label_map(value: Any) -> Any:
         value = (value,)
     if isinstance(value, list | tuple) and len(value) == 1 and "=" not in str(value[0]):
         path = Path(str(value[0])).expanduser()
+        if not path.exists() and str(value[0]) in LABEL_MAPS:
+            return LABEL_MAPS[str(value[0])]
         try:
             text = path.read_text()
         except OSError as error:
             raise RequestError(
-                f"{path}: no label map ({error.strerror}); give a file, or entries such as FR-I=0..4,FR-II=5..7."
+                f"{path}: no label map ({error.strerror}); give a file, entries such as FR-I=0..4,FR-II=5..7, or one "
+                f"of {', '.join(LABEL_MAPS)}."
             ) from None
         return _entries(_parse(text, path))
     return value

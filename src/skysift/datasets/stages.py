@@ -34,7 +34,7 @@ class Dataset(Stage):
     kind: ClassVar[str] = "dataset"
     version: ClassVar[int] = 1
 
-    source: Annotated[str | None, BeforeValidator(_find), Source(tree=True)] = Field(
+    source: Annotated[str | None, BeforeValidator(_find), Source(tree=True, named=True)] = Field(
         None, description="The labelled set: a path, or a name below $SKYSIFT_DATASETS."
     )
     catalogue: Annotated[str | None, Input(*CATALOGUES)] = Field(

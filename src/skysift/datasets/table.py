@@ -16,7 +16,7 @@ from skysift.errors import RequestError
 if TYPE_CHECKING:
     from skysift.sky.info import MosaicInfo
 
-__all__ = ["companions", "fits", "read", "read_cutout_labels"]
+__all__ = ["companions", "edge_distance", "fits", "read", "read_cutout_labels"]
 
 SUFFIXES = (".csv", ".tsv", ".ecsv", ".parquet", ".vot", ".votable", ".xml", ".txt", ".fits", ".fit", ".dat")
 DEFAULT_WINDOW = 128
@@ -93,6 +93,12 @@ def read_cutout_labels(path: Path, request: Request) -> dict[str, list[str]] | N
     return found
 
 
+def edge_distance(x: FloatArray, y: FloatArray, shape: tuple[int, int]) -> FloatArray:
+    """Return how far positions lie from the nearest edge of an image (ny, nx) [pixel]; negative outside."""
+    ny, nx = shape
+    return np.minimum(np.minimum(x + 0.5, nx - 0.5 - x), np.minimum(y + 0.5, ny - 0.5 - y))
+
+
 def _windows_of(
     path: Path,
     request: Request,
@@ -115,8 +121,7 @@ def _windows_of(
         if owner is not None:
             mine = owner[rows] == number
             rows, x, y = rows[mine], x[mine], y[mine]
-        ny, nx = info.shape
-        margin = np.minimum(np.minimum(x + 0.5, nx - 0.5 - x), np.minimum(y + 0.5, ny - 0.5 - y))
+        margin = edge_distance(x, y, info.shape)
         better = margin > best[rows]
         rows = rows[better]
         best[rows], file[rows], centre[rows] = margin[better], number, np.stack([x, y], axis=1)[better]
