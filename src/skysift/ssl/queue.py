@@ -38,7 +38,7 @@ class Queue(nn.Module):
     @torch.no_grad()
     def push(self, rows: Tensor) -> None:
         """Put the rows (n, dim) of all processes in the place of the oldest; the host never waits."""
-        newest = normalize(gather_rows(rows.detach()).float(), dim=1)[-len(self.rows) :]
+        newest = normalize(gather_rows(rows.detach()).to(self.rows.dtype), dim=1)[-len(self.rows) :]
         index = (self.place + torch.arange(len(newest), device=rows.device)) % len(self.rows)
         self.rows.index_copy_(0, index, newest)
         self.place.copy_((self.place + len(newest)) % len(self.rows))
@@ -47,5 +47,5 @@ class Queue(nn.Module):
     def nearest(self, rows: Tensor, count: int = 1) -> Tensor:
         """Return the `count` rows of the queue that are most like each of (n, dim), nearest first: (n, count, dim)."""
         with torch.autocast(rows.device.type, enabled=False):
-            similarity = normalize(rows.float(), dim=1) @ self.rows.T
+            similarity = normalize(rows.to(self.rows.dtype), dim=1) @ self.rows.T
         return self.rows[similarity.topk(count, dim=1).indices]
