@@ -8,6 +8,8 @@ from typing import Literal
 import torch
 from torch import nn
 
+from skysift.ssl.lars import LARS
+
 OptimizerName = Literal["adam", "adamw", "sgd", "lars"]
 
 
@@ -60,8 +62,8 @@ def make_optimizer(
     network : nn.Module
         On its device already.
     name : str
-        `lars` is lightly's: layer-wise rates for weights that decay (You et al. 2017, arXiv:1708.03888), plain
-        momentum for the others.
+        `lars`: layer-wise rates for weights that decay (You et al. 2017, arXiv:1708.03888), plain momentum for the
+        others.
     lr : float
         Peak learning rate.
     weight_decay : float
@@ -78,10 +80,4 @@ def make_optimizer(
         return torch.optim.AdamW(groups, lr=lr, fused=True)
     if name == "sgd":
         return torch.optim.SGD(groups, lr=lr, momentum=momentum, fused=True)
-    from skysift.encoders._torchvision import ensure
-
-    ensure()
-    from lightly.utils.lars import LARS
-
-    optimizer: torch.optim.Optimizer = LARS(groups, lr=lr, momentum=momentum, trust_coefficient=trust_coefficient)
-    return optimizer
+    return LARS(groups, lr=lr, momentum=momentum, trust_coefficient=trust_coefficient)
