@@ -214,3 +214,32 @@ def test_groups_meet_the_fraction_of_every_class():
         chosen = part_groups(groups, classes, 2, 0.3, np.random.default_rng(seed))
         for index in (0, 1):
             assert chosen[classes == index].mean() == pytest.approx(0.3, abs=0.05)
+
+
+def test_groups_that_the_data_set_names(catalogue_tables):
+    """Pointings stay whole, whatever the positions; images without a name are groups of their own."""
+    rng = np.random.default_rng(4)
+    n = 120
+    fields = [f"field {i}" for i in rng.integers(0, 15, n)]
+    fields[:10] = [None] * 10
+    table, mosaics = catalogue_tables(
+        mosaic=0,
+        plane=np.arange(n),
+        x0=np.zeros(n),
+        y0=np.zeros(n),
+        labels=[[c] for c in rng.choice(["a", "b"], n)],
+        format_="npz",
+        split=fields,
+    )
+    samples = make_samples(table, mosaics, rng.normal(size=(n, 4)).astype(np.float32))
+    assert samples.fixed is None
+    folds = make_folds(samples, Splitting(split="group"), draws=4, seed=1)
+    assert (folds.by, folds.groups) == ("group", 25)
+    names = np.array([name or f"image {i}" for i, name in enumerate(fields)])
+    for fold in folds.folds:
+        assert not set(names[fold.train]) & set(names[fold.test])
+        assert not set(names[fold.fit]) & set(names[fold.validation])
+        assert 0.2 < len(fold.test) / n < 0.4
+    plain = make_samples(table.drop_columns(["split"]), mosaics, rng.normal(size=(n, 4)).astype(np.float32))
+    with pytest.raises(RequestError, match="names no groups"):
+        make_folds(plain, Splitting(split="group"), draws=1, seed=0)

@@ -14,11 +14,11 @@ class Drawing(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    split: Literal["auto", "sky", "mosaic", "image", "fixed"] = Field(
+    split: Literal["auto", "sky", "mosaic", "image", "group", "fixed"] = Field(
         "auto",
         description="What stays together. sky: HEALPix cells, and mosaics where positions are unknown; mosaic: files, "
-        "or images where a file is a stack of them; image: nothing but equal images; fixed: the data set's own split; "
-        "auto: fixed where there is one, else sky.",
+        "or images where a file is a stack of them; image: nothing but equal images; group: what the data set names, "
+        "such as pointings; fixed: the data set's own split; auto: fixed where there is one, else sky.",
     )
     cell_order: int | None = Field(
         None, ge=0, le=FINEST_ORDER, description="HEALPix order of the cells; by default the coarsest with 64 cells."

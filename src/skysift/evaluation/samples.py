@@ -49,6 +49,8 @@ class Samples:
         Equal numbers mark samples of the same content.
     fixed : ndarray of bool or None, shape (n,)
         True = test, where the data set comes with a split.
+    named : ndarray of int64 or None, shape (n,)
+        Number of the group that the data set names each in, such as a pointing; -1 where it names none.
     unlabelled, ambiguous : int
         Rows of the catalogue without a class of the task, and with several.
     images : ImageSource or None
@@ -63,6 +65,7 @@ class Samples:
     windows: Windows
     twins: NDArray[np.int64]
     fixed: NDArray[np.bool_] | None = None
+    named: NDArray[np.int64] | None = None
     unlabelled: int = 0
     ambiguous: int = 0
     notes: list[str] = field(default_factory=list)
@@ -74,6 +77,27 @@ class Samples:
     def matrix(self, samples: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the features of some samples as float32, shape (m, d)."""
         return np.asarray(self.features[self.rows[samples]], dtype=np.float32)
+
+    def class_counts(self, samples: NDArray[np.int64]) -> dict[str, int]:
+        """Return how many of some samples each class has."""
+        counts = np.bincount(self.classes[samples], minlength=len(self.class_set))
+        return dict(zip(self.class_set.names, counts.tolist(), strict=True))
+
+    def members(self) -> dict[str, list[str]]:
+        """Return the labels that each class is made of."""
+        found: dict[str, list[str]] = {name: [] for name in self.class_set.names}
+        for label, index in self.class_set.members.items():
+            found[self.class_set.names[index]].append(label)
+        return found
+
+    def describe(self) -> dict[str, int]:
+        """Return how many samples there are, how many cutouts are none, and how many samples repeat another."""
+        return {
+            "labelled": len(self),
+            "without_class": self.unlabelled,
+            "several_classes": self.ambiguous,
+            "equal_content": len(self) - len(np.unique(self.twins)),
+        }
 
 
 def load_samples(features: Artifact, classes: tuple[str, ...] = (), order: tuple[str, ...] = ()) -> Samples:
@@ -159,6 +183,7 @@ def make_samples(
         windows=make_windows(chosen, mosaics),
         twins=find_twins(chosen, features, rows, notes),
         fixed=fixed,
+        named=_named_groups(chosen),
         unlabelled=int((assigned == NONE).sum()),
         ambiguous=int((assigned == SEVERAL).sum()),
         notes=notes,
@@ -256,6 +281,14 @@ def _fixed_split(table: pa.Table, rows: NDArray[np.int64]) -> NDArray[np.int64] 
     words = [str(word or "").lower() for word in table.column("split").take(rows).to_pylist()]
     found = np.array([1 if w in TEST_WORDS else 0 if w in TRAIN_WORDS else -1 for w in words], dtype=np.int64)
     return found if (found == 1).any() and (found == 0).any() else None
+
+
+def _named_groups(table: pa.Table) -> NDArray[np.int64] | None:
+    """Number what a catalogue's column `split` names, where that is no division into training and test."""
+    if "split" not in table.column_names or not table.column("split").combine_chunks().drop_null():
+        return None
+    codes = table.column("split").combine_chunks().dictionary_encode().indices
+    return codes.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
 
 
 def _integers(table: pa.Table, name: str) -> NDArray[np.int64]:

@@ -88,9 +88,10 @@ def make_folds(samples: Samples, options: Splitting, *, draws: int, seed: int) -
     groups, order = group_samples(samples, by, options.cell_order)
     count = int(groups.max()) + 1
     if count < 2:
+        place = "sky cell" if order is not None else "group" if by == "group" else "mosaic"
         raise RequestError(
-            f"All {len(samples)} labelled cutouts are in one {'sky cell' if order is not None else 'mosaic'}, so there "
-            "is no way to part training from test by it: use a larger --cell-order, or --split image."
+            f"All {len(samples)} labelled cutouts are in one {place}, so there is no way to part training from test by "
+            "it: use a larger --cell-order, or --split image."
         )
     folds: list[Fold] = []
     notes: list[str] = []
@@ -107,6 +108,10 @@ def group_samples(samples: Samples, by: str, cell_order: int | None) -> tuple[Ro
     order = None
     if by == "image":
         keys = np.arange(len(samples), dtype=np.int64)
+    elif by == "group":
+        if samples.named is None:
+            raise RequestError("The data set names no groups (column `split`): choose --split sky, mosaic or image.")
+        keys = np.where(samples.named >= 0, samples.named, windows.image + int(samples.named.max()) + 1)
     else:
         keys = windows.image.copy()
         known = windows.cell29 >= 0
@@ -114,7 +119,7 @@ def group_samples(samples: Samples, by: str, cell_order: int | None) -> tuple[Ro
             order = cell_order if cell_order is not None else _choose_order(samples)
             cells = windows.cell29[known] >> (2 * (29 - order))
             keys[known] = cells + int(keys.max()) + 1
-    keys = _join(keys, samples.twins)
+    keys = join_groups(keys, samples.twins)
     return np.unique(keys, return_inverse=True)[1].astype(np.int64), order
 
 
@@ -264,7 +269,7 @@ def _choose_order(samples: Samples) -> int:
     return finest
 
 
-def _join(keys: Rows, twins: Rows) -> Rows:
+def join_groups(keys: Rows, twins: Rows) -> Rows:
     """Merge groups that hold samples with the same content."""
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
