@@ -17,14 +17,25 @@ from skysift.ssl.fabric import make_fabric
 from skysift.ssl.feed import Feed
 from skysift.ssl.journal import Journal
 from skysift.ssl.loop import Recipe, Run
-from skysift.ssl.methods import BYOL, SimCLR
+from skysift.ssl.methods import BYOL, DINO, NNCLR, WMSE, BarlowTwins, Method, MoCoV3, SimCLR, SimSiam, SwAV, VICReg
 from skysift.ssl.network import Network
 from skysift.ssl.pack import Pack
 from skysift.ssl.schedules import make_optimizer
 from skysift.store.progress import Progress
 
 SIZE = 24
-METHODS = {"simclr": SimCLR(hidden_dim=32, projection_dim=16), "byol": BYOL(hidden_dim=32, projection_dim=16)}
+METHODS: dict[str, Method] = {
+    "simclr": SimCLR(hidden_dim=32, projection_dim=16),
+    "byol": BYOL(hidden_dim=32, projection_dim=16),
+    "nnclr": NNCLR(hidden_dim=32, predictor_dim=32, projection_dim=16, queue_size=64),
+    "mocov3": MoCoV3(hidden_dim=32, projection_dim=16, momentum=0.9),
+    "swav": SwAV(hidden_dim=32, projection_dim=16, prototypes=12, queue_size=40, freeze_prototypes=0.1),
+    "dino": DINO(hidden_dim=32, projection_dim=16, prototypes=24, momentum=0.9, freeze_prototypes=0.1),
+    "barlow": BarlowTwins(hidden_dim=32, projection_dim=16),
+    "vicreg": VICReg(hidden_dim=32, projection_dim=16),
+    "wmse": WMSE(hidden_dim=32, projection_dim=4, whitening_size=8),
+    "simsiam": SimSiam(hidden_dim=32, projection_dim=16, predictor_dim=8),
+}
 RECIPE = {"epochs": 4, "steps": 5, "batch_size": 16, "lr": 2e-3, "warmup_steps": 4, "seed": 5}
 
 

@@ -7,7 +7,21 @@ __getattr__, __dir__, __all__ = attach(
     {
         "collapse": ["alignment", "embedding_std", "rankme", "uniformity"],
         "loop": ["Recipe", "Run"],
-        "methods": ["BYOL", "AnyMethod", "Method", "SimCLR"],
+        "methods": [
+            "BYOL",
+            "DINO",
+            "NNCLR",
+            "WMSE",
+            "All4One",
+            "AnyMethod",
+            "BarlowTwins",
+            "Method",
+            "MoCoV3",
+            "SimCLR",
+            "SimSiam",
+            "SwAV",
+            "VICReg",
+        ],
         "stages": ["Train"],
     },
 )

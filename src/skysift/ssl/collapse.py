@@ -59,6 +59,30 @@ def uniformity(rows: Tensor, t: float = 2.0) -> Tensor:
     return torch.pdist(normalize(rows.float(), dim=1)).square().mul(-t).exp().mean().log()
 
 
+def expected_prototypes(scores: Tensor, prototypes: Tensor, temperature: float) -> Tensor:
+    """Return where in the space of the prototypes each image's soft assignment lies.
+
+    Projections may differ while all images are assigned alike, to one prototype or evenly to all; these points then
+    coincide, as they do when the projections themselves are all alike.
+
+    Parameters
+    ----------
+    scores : Tensor
+        (B, K), one for each prototype.
+    prototypes : Tensor
+        (K, d).
+    temperature : float
+        Of the softmax over the K scores.
+
+    Returns
+    -------
+    Tensor
+        (B, d), without gradient: the prototypes' means, weighted by the softmax.
+    """
+    with torch.no_grad(), torch.autocast(scores.device.type, enabled=False):
+        return (scores.to(prototypes.dtype) / temperature).softmax(dim=1) @ prototypes
+
+
 class CollapseWatch:
     """Counts how many looks in a row have found embeddings or projections collapsed.
 

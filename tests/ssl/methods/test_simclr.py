@@ -7,6 +7,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from skysift.encoders._torchvision import ensure
 from skysift.ssl.methods import SimCLR
 from skysift.ssl.methods.simclr import nt_xent
 from skysift.ssl.network import Network
@@ -43,6 +44,19 @@ def test_loss_and_gradient_equal_the_written_out_formula(count: int, temperature
     assert loss.item() == pytest.approx(expected.item(), rel=1e-12)
     for mine, theirs in zip(ours, reference, strict=True):
         torch.testing.assert_close(mine.grad, theirs.grad, rtol=1e-9, atol=1e-12)
+
+
+def test_loss_and_gradient_equal_lightlys() -> None:
+    ensure()
+    from lightly.loss import NTXentLoss
+
+    ours, reference = projections(7, 5, seed=3), projections(7, 5, seed=3)
+    loss, expected = nt_xent(*ours, 0.2), NTXentLoss(0.2)(*reference)
+    loss.backward()
+    expected.backward()
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-10)
+    for mine, theirs in zip(ours, reference, strict=True):
+        torch.testing.assert_close(mine.grad, theirs.grad, rtol=1e-8, atol=1e-10)
 
 
 def test_step_puts_both_views_through_the_network_together() -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from skysift.ssl.methods.base import Method, Step
+from skysift.ssl.methods.base import Method, Step, full_precision
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -43,8 +43,12 @@ class SimCLR(Method):
         return Step(nt_xent(first, second, self.temperature), embeddings[: len(first)], (first, second))
 
 
+@full_precision
 def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
     """Return the normalised temperature-scaled cross entropy of two views (equation 1 of the paper).
+
+    It equals lightly's, which takes an anchor's similarity to itself out by a mask, for which a GPU makes the host
+    wait.
 
     Parameters
     ----------
@@ -59,12 +63,16 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
         Scalar, the mean over all 2 B anchors. With several processes the negatives come from all of them, and the
         gradient flows back to each.
     """
-    from skysift.encoders._torchvision import ensure
+    import torch
+    from torch.nn.functional import cross_entropy, normalize
 
-    ensure()
-    from lightly.loss import NTXentLoss
+    from skysift.ssl.distributed import gather_with_gradient, rank
 
-    from skysift.ssl.distributed import world_size
-
-    loss: Tensor = NTXentLoss(temperature, gather_distributed=world_size() > 1)(first, second)
-    return loss
+    count = len(first)
+    anchors = normalize(torch.cat([first, second]), dim=1)
+    candidates = gather_with_gradient(anchors)
+    similarity = anchors @ candidates.T / temperature
+    own = torch.arange(2 * count, device=anchors.device)
+    partners = own.roll(count) + 2 * count * rank()
+    itself = (own + 2 * count * rank())[:, None]
+    return cross_entropy(similarity.scatter(1, itself, -torch.inf), partners)
