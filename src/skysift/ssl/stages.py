@@ -29,6 +29,9 @@ class Train(Stage):
     cutouts: Annotated[str, Input("subsample", "cutouts", "merge", "pack", "dataset")] = Field(
         description="Cutouts to learn from: an id, a prefix of one, or a name."
     )
+    init_from: Annotated[str | None, Input("model")] = Field(
+        None, description="Model whose backbone is trained further: an id, a prefix of one, or a name; heads are new."
+    )
     method: AnyMethod = Field(SimCLR(), description=f"Method of self-supervision: {', '.join(NAMES)}.")
     backbone: str = Field("resnet18", min_length=1, description="Network, by timm's name.")
     channels: Literal[1, 3] = Field(3, description="Channels that preprocessing makes and the network takes.")

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from skysift.cutouts.pixels import PixelSource
-from skysift.encoders import Encoder, build_backbone, save_encoder
+from skysift.encoders import Encoder, save_encoder
 from skysift.errors import RequestError
 from skysift.imaging import Augment, Preprocess, augment, preprocess
 from skysift.ssl.checkpoint import Checkpoints
@@ -29,6 +29,7 @@ from skysift.ssl.network import Network
 from skysift.ssl.pack import Pack, prepare_pack
 from skysift.ssl.plan import augment_seeds, steps_per_epoch
 from skysift.ssl.schedules import make_optimizer
+from skysift.ssl.start import licence, new_encoder, other_preprocessing
 from skysift.store.progress import Progress
 
 if TYPE_CHECKING:
@@ -55,12 +56,15 @@ class Job:
         Folder of the checkpoints.
     batch_size : int
         Images in a step: the request's, or all cutouts where there are fewer.
+    start : Path, optional
+        Folder of the model that training starts from.
     """
 
     stage: Train
     pack: Pack
     checkpoints: Path
     batch_size: int
+    start: Path | None = None
 
 
 def train(stage: Train, context: Context) -> dict[str, Any]:
@@ -77,13 +81,18 @@ def train(stage: Train, context: Context) -> dict[str, Any]:
     """
     fabric = make_fabric(context.device, stage.precision)
     with _threads(stage.threads):
-        encoder = new_encoder(stage)
+        start = None if stage.init_from is None else context.input(stage.init_from).folder
+        encoder = new_encoder(stage, start)
+        if start is not None and (before := other_preprocessing(encoder, start)) is not None:
+            context.warn(
+                f"--init-from {start.name[:12]} was trained with preprocessing {before}, not {stage.preprocess}"
+            )
         Augment.preset(stage.augment)
         pixels = PixelSource.open(context.input(stage.cutouts), locate=context.locate)
         batch_size = _batch_size(stage, len(pixels), fabric.world_size, context)
         prepare = partial(prepare_images, spec=encoder.preprocess, seed=stage.seed)
         pack = prepare_pack(context, pixels, len(pixels), prepare, channels=stage.channels, size=stage.image_size)
-        job = Job(stage, pack, context.scratch / "checkpoints", batch_size)
+        job = Job(stage, pack, context.scratch / "checkpoints", batch_size, start)
         if fabric.world_size > 1:
             fabric.launch()
             fabric.broadcast(job)
@@ -104,15 +113,8 @@ def follow(device: str = "auto", precision: str = "32-true") -> None:
     fabric.launch()
     job: Job = fabric.broadcast(None)
     with _threads(job.stage.threads), Progress(quiet=True).bar(1, "train") as bar:
-        run = open_run(job, fabric, new_encoder(job.stage))
+        run = open_run(job, fabric, new_encoder(job.stage, job.start))
         run.fit(Journal(bar, None))
-
-
-def new_encoder(stage: Train) -> Encoder:
-    """Return the encoder to be trained, its weights random."""
-    spec = Preprocess.preset(stage.preprocess, size=stage.image_size, channels=stage.channels)
-    backbone = build_backbone(stage.backbone, channels=stage.channels, seed=stage.seed, image_size=stage.image_size)
-    return Encoder.of_backbone(backbone, stage.backbone, spec)
 
 
 def prepare_images(images: Any, rows: NDArray[np.int64], *, spec: Preprocess, seed: int) -> tuple[Tensor, Tensor]:
@@ -206,7 +208,7 @@ def _publish(job: Job, run: Run, encoder: Encoder, context: Context) -> dict[str
     }
     record = {**counts, "warmup_epochs": stage.warmup, "preprocess": encoder.preprocess.model_dump(mode="json")}
     record["augment"] = Augment.preset(stage.augment).model_dump(mode="json")
-    record["options"] = stage.model_dump(mode="json", exclude={"cutouts", "threads", "sync_every"})
+    record["options"] = stage.model_dump(mode="json", exclude={"cutouts", "init_from", "threads", "sync_every"})
     (folder / "training.json").write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
     return counts
 
@@ -215,8 +217,13 @@ def _notes(job: Job, context: Context, epoch: int) -> dict[str, str]:
     """Return what the model card says about the training."""
     stage = job.stage
     source = context.input(stage.cutouts)
+    start = {}
+    if job.start is not None:
+        own = licence(job.start)
+        start["Starts from"] = f"model {job.start.name}, its backbone; the heads were new" + (f"; {own}" if own else "")
     return {
         "Training set": f"{len(job.pack)} cutouts of {source.kind} {source.id}",
+        **start,
         "Method": f"{stage.method.name}, {json.dumps(stage.method.model_dump(exclude={'name'}))}",
         "Augmentation": stage.augment,
         "Schedule": (
