@@ -27,6 +27,7 @@ REQUESTS: dict[str, dict[str, object]] = {
     "train": {"cutouts": IDS["cutouts"], "method": {"name": "byol"}, "epochs": 3},
     "import-weights": {"file": "FILE", "backbone": "resnet18"},
     "evaluate": {"features": IDS["features"], "draws": 3},
+    "benchmark": {"features": IDS["features"], "encoder_of": "a", "dataset_of": "b", "draws": 3},
 }
 
 GOLDEN = {
@@ -41,6 +42,7 @@ GOLDEN = {
     "train": "65b9a887f6738c105766a83bc84f4c96",
     "import-weights": "b09ed932ccb5ae164e407031033ea039",
     "evaluate": "fada904f73fec10a1507458e3c71c7d2",
+    "benchmark": "1a6f2daf59c6b3413334426cd1a6d38a",
 }
 
 

@@ -45,7 +45,7 @@ def stage_command(
     run : callable
         Takes the options that were given (field name -> value) and the running options.
     positional : str
-        The option that may be given without its name.
+        The option that may be given without its name. Where it is `config`, the file's path stays among the options.
     help_text : str
         What `--help` says.
     extra : mapping of str to annotation, optional
@@ -78,7 +78,8 @@ def stage_command(
     def command(*args: Any, **kwargs: Any) -> None:
         given = {k: v for k, v in signature.bind(*args, **kwargs).arguments.items() if v is not None}
         running = given.pop("running", None)
-        run(_merged(cls, given), running)
+        kept = {"config": given["config"]} if positional == "config" and "config" in given else {}
+        run({**_merged(cls, given), **kept}, running)
 
     command.__signature__ = signature  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters}
@@ -175,7 +176,9 @@ def _plain(annotation: Any) -> Any:
 
 
 def _only_nested(annotation: Any) -> bool:
-    """Tell whether a field is one model (its options are reached by --set), not a choice between several."""
+    """Tell whether a field is one model (its options are reached by --set) or a list of them, not a choice of one."""
+    if get_origin(annotation) is tuple:
+        return _only_nested(get_args(annotation)[0])
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 

@@ -47,7 +47,7 @@ def run(
     definition = Pipeline.read(pipeline)
     with session(running) as active:
         if dry_run:
-            print(_table(plan(active.store, definition)))
+            print(plan_table(plan(active.store, definition)))
             return
 
         def tell(name: str, artifact: Artifact) -> None:
@@ -63,6 +63,7 @@ def report(
     reference: Reference,
     *,
     out: Annotated[Path | None, Parameter(help="The page. [default: report-ID.html]")] = None,
+    figures: Annotated[Path | None, Parameter(help="Folder for the page's figures as PNG and SVG too.")] = None,
     store: StoreOption = None,
     quiet: Annotated[bool, Parameter(help="Show no progress.", negative=())] = False,
     debug: Annotated[bool, Parameter(help="Show the traceback of an error.", negative=())] = False,  # noqa: ARG001
@@ -72,7 +73,7 @@ def report(
     Examples
     --------
         skysift report 77aa
-        skysift report 77aa --out results.html
+        skysift report 77aa --out results.html --figures figures
     """
     from skysift.report import build_report
     from skysift.store.progress import Progress
@@ -80,7 +81,7 @@ def report(
     opened = open_store(store)
     artifact = opened.get(reference)
     page = out or Path(f"report-{artifact.id[:12]}.html")
-    print(build_report(opened, artifact.id, page, progress=Progress(quiet=quiet)))
+    print(build_report(opened, artifact.id, page, figures=figures, progress=Progress(quiet=quiet)))
 
 
 def demo(
@@ -110,13 +111,15 @@ def demo(
     print(page)
 
 
-def _table(steps: list[Step]) -> str:
-    lines = [f"{'STAGE':<16}{'KIND':<12}{'ID':<14}{'STATE':<8}{'ROWS':>12}{'DISK':>11}{'MEMORY':>11}{'TIME':>10}"]
+def plan_table(steps: list[Step]) -> str:
+    """Return a plan as a table of text, a line a stage."""
+    width = max(16, 1 + max(len(step.name) for step in steps))
+    lines = [f"{'STAGE':<{width}}{'KIND':<12}{'ID':<14}{'STATE':<8}{'ROWS':>12}{'DISK':>11}{'MEMORY':>11}{'TIME':>10}"]
     for step in steps:
         estimate = step.estimate
         rows, seconds = estimate.get("rows"), estimate.get("seconds")
         lines.append(
-            f"{step.name:<16.15}{step.kind:<12}{step.id[:12]:<14}{step.state:<8}"
+            f"{step.name:<{width}}{step.kind:<12}{step.id[:12]:<14}{step.state:<8}"
             f"{'?' if rows is None else f'{rows:,.0f}':>12}"
             f"{_size(estimate.get('disk_bytes')):>11}{_size(estimate.get('memory_bytes')):>11}"
             f"{'' if step.state == 'done' else '?' if seconds is None else span(seconds):>10}"

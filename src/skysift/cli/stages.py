@@ -14,6 +14,7 @@ from skysift.cli.running import Running, Session, session
 from skysift.errors import RequestError
 from skysift.pipeline.catalogue import STAGES, stage_class
 from skysift.store.artifact import Artifact
+from skysift.store.stage import Stage
 
 GROUP = Group("Stages", sort_key=1)
 
@@ -129,7 +130,7 @@ COMMANDS: dict[str, Command] = {
 
 def register(app: App) -> None:
     """Add the commands of all stages."""
-    for name in STAGES:
+    for name in (name for name in STAGES if name in COMMANDS):
         add(app, _function(name, COMMANDS[name]), name, GROUP, examples=COMMANDS[name].examples)
 
 
@@ -140,8 +141,12 @@ def _function(name: str, command: Command) -> Callable[..., None]:
         with session(running) as active:
             active.show(command.run(name, options, active))
 
-    help_text = f"{cls.summary()}\n\n{_rest(cls.__doc__)}"
-    return stage_command(cls, run, positional=command.positional, help_text=help_text, extra=command.extra)
+    return stage_command(cls, run, positional=command.positional, help_text=stage_help(cls), extra=command.extra)
+
+
+def stage_help(cls: type[Stage]) -> str:
+    """Return the docstring of a stage as the help of its command."""
+    return f"{cls.summary()}\n\n{_rest(cls.__doc__)}"
 
 
 def _rest(doc: str | None) -> str:

@@ -20,6 +20,7 @@ STAGES = {
     "train": "skysift.ssl.stages:Train",
     "import-weights": "skysift.encoders.stages:ImportWeights",
     "evaluate": "skysift.evaluation.stages:Evaluate",
+    "benchmark": "skysift.evaluation.benchmark.stages:Benchmark",
 }
 
 

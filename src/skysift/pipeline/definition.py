@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import graphlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from skysift.errors import RequestError
+from skysift.errors import RequestError, SkysiftError, Stopped
 from skysift.pipeline.catalogue import stage_class
 from skysift.store.digest import is_url
 from skysift.store.fields import Input, Source, as_tuple, markers
@@ -57,12 +59,24 @@ class Pipeline:
         unknown = sorted(set(content) - {"stages"})
         if unknown:
             raise RequestError(f"{where}: unknown key {unknown[0]!r}; a pipeline has the one key 'stages'.")
-        stages = {str(name): _stage(str(name), entry, where, folder) for name, entry in content["stages"].items()}
+        entries = _entries({str(name): entry for name, entry in content["stages"].items()}, where)
+        stages = {name: _stage(name, kind, options, where, folder) for name, (kind, options) in entries.items()}
         return cls(_in_order(stages, where))
 
     def needs(self, name: str) -> list[str]:
         """Return the names of the stages that one takes its inputs from."""
         return [i for i in self.stages[name].input_ids() if i in self.stages]
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Let errors say which stage of a pipeline they are about."""
+    try:
+        yield
+    except Stopped:
+        raise
+    except SkysiftError as error:
+        raise type(error)(f"stage {name!r}: {error}") from error
 
 
 def validated(cls: type[Stage], options: dict[str, Any], *, where: str) -> Stage:
@@ -85,6 +99,8 @@ def validated(cls: type[Stage], options: dict[str, Any], *, where: str) -> Stage
             raise RequestError(f"{where}: {option!r} is missing: {_help(cls, option)}") from None
         message = first["msg"].removeprefix("Value error, ").rstrip(".")
         raise RequestError(f"{where}: {option}: {message} (got {first['input']!r:.60}).") from None
+    except RequestError as error:
+        raise RequestError(f"{where}: {error}") from error
 
 
 def _help(cls: type[Stage], option: str) -> str:
@@ -92,22 +108,37 @@ def _help(cls: type[Stage], option: str) -> str:
     return field.description if field is not None and field.description else "it has no default."
 
 
-def _stage(name: str, entry: Any, where: str, folder: Path | None) -> Stage:
-    if not isinstance(entry, dict):
-        raise RequestError(f"{where}: stage {name!r} has no options; write them below it, one a line.")
-    options = dict(entry)
-    cls = stage_class(str(options.pop("stage", name)))
+def _entries(content: dict[str, Any], where: str) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Return kind and options of every stage; an entry may stand for several (a benchmark, for features)."""
+    found: dict[str, tuple[str, dict[str, Any]]] = {}
+    for name, entry in content.items():
+        if not isinstance(entry, dict):
+            raise RequestError(f"{where}: stage {name!r} has no options; write them below it, one a line.")
+        own = str(entry.get("stage", name))
+        options = {str(key): value for key, value in entry.items() if key != "stage"}
+        place = f"{where}: stage {name!r}"
+        for part, inner in stage_class(own).entries(name, options, where=place, others=content.keys()).items():
+            if part in found or (part != name and part in content):
+                raise RequestError(f"{place}: there is a stage {part!r} already; give one of them another name.")
+            found[part] = (str(inner.get("stage", own)), {k: v for k, v in inner.items() if k != "stage"})
+    return found
+
+
+def _stage(name: str, kind: str, given: dict[str, Any], where: str, folder: Path | None) -> Stage:
+    options = dict(given)
+    cls = stage_class(kind)
     if folder is not None:
         for field, mark in markers(cls).items():
             if isinstance(mark, Source) and options.get(field) is not None:
                 value = options[field]
-                paths = tuple(_below(folder, p) for p in as_tuple(value))
+                paths = tuple(_below(folder, p, named=mark.named) for p in as_tuple(value))
                 options[field] = paths if isinstance(value, list) else paths[0]
     return validated(cls, options, where=f"{where}: stage {name!r}")
 
 
-def _below(folder: Path, path: str) -> str:
-    return path if is_url(path) else str(folder / Path(path).expanduser())
+def _below(folder: Path, path: str, *, named: bool) -> str:
+    below = folder / Path(path).expanduser()
+    return path if is_url(path) or (named and not below.exists()) else str(below)
 
 
 def _in_order(stages: dict[str, Stage], where: str) -> dict[str, Stage]:

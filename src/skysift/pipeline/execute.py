@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from skysift.pipeline.definition import Pipeline
+from skysift.pipeline.definition import Pipeline, naming
 from skysift.pipeline.planning import bind
 from skysift.store.artifact import Artifact
 from skysift.store.stage import Stage
@@ -29,7 +29,8 @@ def run_pipeline(
     """
     made: dict[str, Artifact] = {}
     for name, stage in pipeline.stages.items():
-        made[name] = run(bind(stage, {n: a.id for n, a in made.items()}))
+        with naming(name):
+            made[name] = run(bind(stage, {n: a.id for n, a in made.items()}))
         if on_stage is not None:
             on_stage(name, made[name])
     return made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from skysift.pipeline.definition import Pipeline
+from skysift.pipeline.definition import Pipeline, naming
 from skysift.store.fields import Input, Source, as_tuple, markers
 from skysift.store.sources import expand
 from skysift.store.stage import Stage
@@ -40,7 +40,8 @@ def plan(store: Store, pipeline: Pipeline) -> list[Step]:
     steps = []
     for name, stage in pipeline.stages.items():
         bound = bind(stage, ids)
-        id_ = store.identify(bound, planned=planned)
+        with naming(name):
+            id_ = store.identify(bound, planned=planned)
         planned[id_] = stage.kind
         ids[name] = id_
         done = store.finished(id_, stage.kind)

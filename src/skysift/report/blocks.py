@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from markupsafe import Markup
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class Picture:
     alt: str
     width: float
     """Width at which it is shown [inch of 96 CSS pixels]."""
+    figure: Figure | None = field(default=None, compare=False, repr=False)
+    """What it was drawn from, to be saved in other formats."""
 
 
 @dataclass(frozen=True)

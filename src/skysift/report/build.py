@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import re
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skysift.errors import SkysiftError
-from skysift.report.blocks import Section
+from skysift.report.blocks import Picture, Section
 from skysift.report.family import Family
+from skysift.report.figures.style import save_figure
 from skysift.report.numbers import plain
 
 if TYPE_CHECKING:
@@ -23,12 +26,15 @@ SECTIONS = (
     "training",
     "embedding",
     "evaluation",
+    "benchmark",
     "reproduce",
     "versions",
 )
 
 
-def build_report(store: Store, artifact_id: str, out: Path, *, progress: Progress | None = None) -> Path:
+def build_report(
+    store: Store, artifact_id: str, out: Path, *, figures: Path | None = None, progress: Progress | None = None
+) -> Path:
     """Write one self-contained HTML page about an artifact.
 
     Parameters
@@ -39,6 +45,8 @@ def build_report(store: Store, artifact_id: str, out: Path, *, progress: Progres
         Its id, a unique prefix of it, or its name.
     out : Path
         The file to write, or an existing folder to write `report-KIND-ID.html` into.
+    figures : Path, optional
+        A folder for the page's figures as files too, `SECTION-WHAT.png` and `.svg`.
     progress : Progress, optional
         Where progress is shown.
 
@@ -72,7 +80,28 @@ def build_report(store: Store, artifact_id: str, out: Path, *, progress: Progres
         partial.replace(out)
     except OSError as error:
         raise SkysiftError(f"{out}: the report can't be written ({error.strerror}); choose another file.") from error
+    if figures is not None:
+        _save_figures(sections, Path(figures))
     return out
+
+
+def _save_figures(sections: list[Section], folder: Path) -> None:
+    taken: Counter[str] = Counter()
+    for section in sections:
+        for block in section.blocks:
+            if not isinstance(block, Picture) or block.figure is None:
+                continue
+            name = f"{section.key}-" + re.sub(r"[^a-z0-9]+", "-", block.alt.lower()).strip("-")
+            taken[name] += 1
+            name += f"-{taken[name]}" if taken[name] > 1 else ""
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                save_figure(block.figure, folder / f"{name}.png")
+                save_figure(block.figure, folder / f"{name}.svg")
+            except OSError as error:
+                raise SkysiftError(
+                    f"{folder}: figures can't be written ({error.strerror}); choose another folder."
+                ) from error
 
 
 def render(family: Family, sections: list[Section]) -> str:

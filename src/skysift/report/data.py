@@ -14,6 +14,14 @@ from skysift.report.family import Family
 from skysift.store.artifact import Artifact
 
 CATALOGUES = ("cutouts", "merge", "pack", "dataset", "subsample")
+PROTOCOLS = {
+    "knn": "kNN",
+    "linear": "linear probe",
+    "finetune": "fine-tuning",
+    "finetune-frozen": "fine-tuning, frozen",
+    "finetune-unfrozen": "fine-tuning, unfrozen",
+}
+"""What protocols of evaluation are called in text."""
 
 
 @dataclass(frozen=True)

@@ -44,11 +44,14 @@ class Source:
         Which files of a folder count, where a folder is given.
     tree : bool
         Take a folder as one source whose fingerprint covers the relative names and the contents of all files.
+    named : bool
+        Whether the value may be a name that the stage knows in place of a path.
     """
 
     ordered: bool = False
     suffixes: tuple[str, ...] = MOSAIC_SUFFIXES
     tree: bool = False
+    named: bool = False
 
 
 @dataclass(frozen=True)

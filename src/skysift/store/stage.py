@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, get_origin
 
@@ -73,6 +73,35 @@ class Stage(BaseModel):
             Any of `rows`, `disk_bytes`, `memory_bytes`, `seconds`.
         """
         return {"rows": rows_in}
+
+    @classmethod
+    def entries(
+        cls,
+        name: str,
+        options: dict[str, Any],
+        *,
+        where: str,  # noqa: ARG003
+        others: Collection[str],  # noqa: ARG003
+    ) -> dict[str, dict[str, Any]]:
+        """Return the entries of a pipeline that one entry of this stage stands for: itself, unless it says more.
+
+        Parameters
+        ----------
+        name : str
+            Of the entry.
+        options : dict
+            What stands below it, without `stage`.
+        where : str
+            Begins the message of an error.
+        others : collection of str
+            Names of all entries of the pipeline.
+
+        Returns
+        -------
+        dict of str to dict
+            Options by name, with `stage` where it is another one.
+        """
+        return {name: options}
 
     @classmethod
     def summary(cls) -> str:

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from skysift.report.figures.style import PAGE_WIDTH, SEQUENTIAL, new_figure, shorten, styled
 
 MOST_NUMBERS = 16
+MOST_IN_A_ROW = 3
 
 
 def draw_confusion(matrices: Sequence[tuple[str, NDArray[np.int64]]], names: Sequence[str]) -> Figure:
-    """Draw confusion matrices side by side, in per cent of each true class.
+    """Draw confusion matrices side by side, three in a row, in per cent of each true class.
 
     Parameters
     ----------
@@ -27,11 +28,15 @@ def draw_confusion(matrices: Sequence[tuple[str, NDArray[np.int64]]], names: Seq
     -------
     Figure
     """
-    k, n = len(names), len(matrices)
+    k, n = len(names), min(len(matrices), MOST_IN_A_ROW)
+    lines = -(-len(matrices) // n)
     side = min(PAGE_WIDTH / max(n, 2), 5.2)
     with styled():
-        figure = new_figure(min(PAGE_WIDTH, side * n + 0.8), side + 0.3)
-        grid = figure.subplots(1, n, squeeze=False, sharey=True)[0]
+        figure = new_figure(min(PAGE_WIDTH, side * n + 0.8), lines * (side + 0.3))
+        table = figure.subplots(lines, n, squeeze=False, sharex=True, sharey=True)
+        grid = list(table.ravel())[: len(matrices)]
+        for axes in table.ravel()[len(matrices) :]:
+            axes.remove()
         labels = [shorten(name, 18) for name in names]
         for axes, (title, counts) in zip(grid, matrices, strict=True):
             rows = counts.sum(axis=1, keepdims=True)
@@ -44,12 +49,15 @@ def draw_confusion(matrices: Sequence[tuple[str, NDArray[np.int64]]], names: Seq
                     text.set_ha("right")
                     text.set_rotation_mode("anchor")
             axes.set_yticks(range(k), labels)
+            axes.tick_params(labelbottom=True)
             axes.set_xlabel("predicted class")
             axes.grid(visible=False)
             if k <= MOST_NUMBERS:
                 _numbers(axes, share, 10 if k < 7 else 8 if k < 11 else 6.5)
-        grid[0].set_ylabel("true class")
-        figure.colorbar(grid[0].images[0], ax=list(grid), label="share of the true class [%]", shrink=0.8, pad=0.02)
+        for axes in table[:, 0]:
+            axes.set_ylabel("true class")
+        shrink = 0.8 / min(lines, 2)
+        figure.colorbar(grid[0].images[0], ax=grid, label="share of the true class [%]", shrink=shrink, pad=0.02)
     return figure
 
 

@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from matplotlib import rc_context
@@ -61,11 +62,26 @@ def styled() -> Iterator[None]:
         yield
 
 
+def look(number: int) -> dict[str, Any]:
+    """Return colour and marker of the series of that number; the pair repeats after 64."""
+    return {
+        "color": PALETTE[number % len(PALETTE)],
+        "marker": MARKERS[(number + number // len(PALETTE)) % len(MARKERS)],
+    }
+
+
 def new_figure(width: float = PAGE_WIDTH, height: float = 3.4) -> Figure:
     """Return an empty figure [inch] that lays its axes out without overlap."""
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write the figure as PNG or SVG, by the path's ending; equal figures give equal bytes."""
+    metadata = {"Date": None, "Creator": None} if path.suffix == ".svg" else {"Software": None}
+    with styled(), rc_context({"svg.hashsalt": "skysift"}):
+        figure.savefig(path, dpi=DPI, metadata=metadata)
 
 
 def data_uri(figure: Figure) -> str:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from skysift.metrics.uncertainty import mean_and_error
 from skysift.readable import measured
 from skysift.report.blocks import Block, Note, Section, Table
-from skysift.report.data import encoder_name, load_json
+from skysift.report.data import PROTOCOLS, encoder_name, load_json
 from skysift.report.family import Family
 from skysift.report.figures.class_scores import draw_class_scores
 from skysift.report.figures.confusion import draw_confusion
@@ -19,7 +19,6 @@ from skysift.report.numbers import count
 from skysift.report.sections.picture import picture
 from skysift.store.artifact import Artifact
 
-NAMES = {"knn": "kNN", "linear": "linear probe"}
 OVERALL = ("accuracy", "macro_precision", "macro_recall", "macro_f1")
 NOT_THE_TASK = frozenset({"features", "knn", "linear", "protocol"})
 
@@ -32,9 +31,9 @@ def make(family: Family) -> Section | None:
     metrics = load_json(evaluation, "metrics.json")
     classes, protocols = metrics["classes"], metrics["protocol_order"]
     confusion = np.load(evaluation.path("confusion.npy")).sum(axis=1)
-    titles = [NAMES.get(name, name) for name in protocols]
+    titles = [PROTOCOLS.get(name, name) for name in protocols]
     scores = {
-        NAMES.get(name, name): {
+        PROTOCOLS.get(name, name): {
             metric: [
                 (found[metric]["mean"], found[metric]["error"])
                 for found in metrics["protocols"][name]["classes"].values()
@@ -94,7 +93,7 @@ def _overall(metrics: dict[str, Any], protocols: list[str]) -> Table:
     for name in protocols:
         overall = metrics["protocols"][name]["overall"]
         cells = [measured(overall[m]["mean"], overall[m]["error"] or overall[m]["bootstrap_error"]) for m in OVERALL]
-        rows.append([NAMES.get(name, name), *cells, measured(overall["accuracy"]["bootstrap_error"], None)])
+        rows.append([PROTOCOLS.get(name, name), *cells, measured(overall["accuracy"]["bootstrap_error"], None)])
     header = ["protocol", "accuracy", "macro precision", "macro recall", "macro F1", "bootstrap error of accuracy"]
     several = len(metrics["draws"]) > 1
     caption = "Mean and its error over draws" if several else "Scores and their bootstrap errors over test samples"
@@ -107,7 +106,7 @@ def _per_class(metrics: dict[str, Any], protocols: list[str]) -> Table:
     for name in protocols:
         for label, found in metrics["protocols"][name]["classes"].items():
             cells = [measured(found[m]["mean"], found[m]["error"]) for m in ("precision", "recall", "f1")]
-            rows.append([NAMES.get(name, name), label, *cells, count(found["support"])])
+            rows.append([PROTOCOLS.get(name, name), label, *cells, count(found["support"])])
     header = ["protocol", "class", "precision", "recall", "F1", "test samples"]
     return Table(header, rows, "Scores of each class; test samples are summed over draws.", frozenset(range(2, 6)))
 
@@ -148,7 +147,7 @@ def _compare(family: Family, evaluation: Artifact) -> Table | None:
             overall = metrics["protocols"][name]["overall"]
             cells = [measured(overall[m]["mean"], overall[m]["error"]) for m in ("accuracy", "macro_f1")]
             here = " (this report)" if other.id == evaluation.id else ""
-            rows.append(([NAMES.get(name, name), maker + here, family.title(other), *cells], overall))
+            rows.append(([PROTOCOLS.get(name, name), maker + here, family.title(other), *cells], overall))
     if len({row[2] for row, _ in rows}) < 2:
         return None
     rows.sort(key=lambda item: (item[0][0], -(item[1]["accuracy"]["mean"] or 0)))

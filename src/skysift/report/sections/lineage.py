@@ -21,6 +21,7 @@ COLOURS = {
     "subsample": "#fbe0cf",
     "model": "#f6e1ee",
     "evaluation": "#e6e0f4",
+    "benchmark": "#e6e0f4",
 }
 
 

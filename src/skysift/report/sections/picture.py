@@ -10,4 +10,4 @@ from skysift.report.figures.style import data_uri
 
 def picture(figure: Figure, caption: str, alt: str) -> Picture:
     """Draw a figure and return it with its words."""
-    return Picture(data_uri(figure), caption, alt, float(figure.get_figwidth()))
+    return Picture(data_uri(figure), caption, alt, float(figure.get_figwidth()), figure)
