@@ -114,7 +114,7 @@ def evaluate(
         _append(predictions, samples, fold, draw, name, outcome)
     summary = {
         "classes": list(samples.class_set.names),
-        "members": _members(samples),
+        "members": samples.members(),
         "protocols": {name: _summarise(confusion[i], samples, chosen[name], seed) for i, name in enumerate(names)},
         **_describe_split(samples, folds),
     }
@@ -236,16 +236,16 @@ def _summarise(
     for metric in found[0].overall():
         estimate = mean_and_error([scores.overall()[metric] for scores in found])
         overall[metric] = {
-            "mean": _json(estimate.mean),
-            "error": _json(estimate.error),
-            "bootstrap_error": _json(float(np.mean([b[metric] for b in bootstrap]))),
+            "mean": json_number(estimate.mean),
+            "error": json_number(estimate.error),
+            "bootstrap_error": json_number(float(np.mean([b[metric] for b in bootstrap]))),
         }
     classes = {}
     for index, label in enumerate(samples.class_set.names):
         row: dict[str, Any] = {"support": int(sum(scores.support[index] for scores in found))}
         for metric in PER_CLASS:
             estimate = mean_and_error([getattr(scores, metric)[index] for scores in found])
-            row[metric] = {"mean": _json(estimate.mean), "error": _json(estimate.error)}
+            row[metric] = {"mean": json_number(estimate.mean), "error": json_number(estimate.error)}
         classes[label] = row
     return {"overall": overall, "classes": classes, "chosen": chosen}
 
@@ -255,33 +255,17 @@ def _describe_split(samples: Samples, folds: Folds) -> dict[str, Any]:
         "split": {"by": folds.by, "groups": folds.groups, "cell_order": folds.cell_order},
         "draws": [
             {
-                "train": _class_counts(samples, fold.train),
-                "test": _class_counts(samples, fold.test),
+                "train": samples.class_counts(fold.train),
+                "test": samples.class_counts(fold.test),
                 "validation": len(fold.validation),
                 "dropped_overlapping": fold.dropped,
             }
             for fold in folds.folds
         ],
-        "samples": {
-            "labelled": len(samples),
-            "without_class": samples.unlabelled,
-            "several_classes": samples.ambiguous,
-            "equal_content": len(samples) - len(np.unique(samples.twins)),
-        },
+        "samples": samples.describe(),
     }
 
 
-def _class_counts(samples: Samples, rows: NDArray[np.int64]) -> dict[str, int]:
-    counts = np.bincount(samples.classes[rows], minlength=len(samples.class_set))
-    return dict(zip(samples.class_set.names, counts.tolist(), strict=True))
-
-
-def _members(samples: Samples) -> dict[str, list[str]]:
-    members: dict[str, list[str]] = {name: [] for name in samples.class_set.names}
-    for label, index in samples.class_set.members.items():
-        members[samples.class_set.names[index]].append(label)
-    return members
-
-
-def _json(value: float) -> float | None:
-    return value if np.isfinite(value) else None
+def json_number(value: float) -> float | None:
+    """Return a number as JSON can hold it: None where it is not finite."""
+    return float(value) if np.isfinite(value) else None

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 FINEST_ORDER = 18
+SplitBy = Literal["auto", "sky", "mosaic", "image", "group", "fixed"]
 
 
 class Drawing(BaseModel):
@@ -14,7 +15,7 @@ class Drawing(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    split: Literal["auto", "sky", "mosaic", "image", "group", "fixed"] = Field(
+    split: SplitBy = Field(
         "auto",
         description="What stays together. sky: HEALPix cells, and mosaics where positions are unknown; mosaic: files, "
         "or images where a file is a stack of them; image: nothing but equal images; group: what the data set names, "

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
-from skysift.evaluation.options import Splitting
+from skysift.evaluation.finetuning.options import FineTuning
+from skysift.evaluation.options import FINEST_ORDER, SplitBy, Splitting
 from skysift.evaluation.protocols.base import Protocol
 from skysift.evaluation.protocols.finetune import FineTune
 from skysift.evaluation.protocols.knn import KNN
 from skysift.evaluation.protocols.linear import Linear
-from skysift.store.fields import Input
+from skysift.store.fields import Input, Runtime
 from skysift.store.stage import Stage
 
 if TYPE_CHECKING:
@@ -86,3 +87,122 @@ class Evaluate(Splitting, Stage):
         for note in found.notes:
             context.warn(note)
         return write_evaluation(found, context.folder)
+
+
+class TrainClassifier(FineTuning, Stage):
+    """Train a classifier: one linear layer on an encoder, with the encoder or on its frozen features.
+
+    A part of the labelled cutouts is held back, sharing no pixel with the others: on it the probabilities are
+    calibrated (temperature scaling) and the classifier is scored. Leaves the classifier, which stands alone, scores and
+    a reliability diagram in `metrics.json`, `validation.parquet` and `history.csv`. Training carries on after a kill.
+    """
+
+    kind: ClassVar[str] = "classifier"
+    version: ClassVar[int] = 1
+
+    features: Annotated[str, Input("features")] = Field(
+        description="Features of labelled cutouts; they say which cutouts and which encoder."
+    )
+    classes: tuple[str, ...] = Field(
+        (), description="Classes in their order: NAME, or NAME=LABEL+LABEL+... to join labels; by default all labels."
+    )
+    split: SplitBy = Field("auto", description="What stays together when a part is held back; as for `evaluate`.")
+    cell_order: int | None = Field(
+        None, ge=0, le=FINEST_ORDER, description="HEALPix order of the cells; by default the coarsest with 64 cells."
+    )
+    validation_fraction: float = Field(0.2, gt=0, lt=1, description="Share of each class that is held back.")
+    seed: int = Field(0, ge=0, description="Seed of what is held back, of the order and of the turns.")
+
+    def estimate(self, rows_in: int, files: Mapping[str, Sequence[str]]) -> dict[str, float]:  # noqa: ARG002
+        """Take a ResNet18 at 128 pixels on two cores."""
+        return {
+            "rows": rows_in,
+            "disk_bytes": 5e7,
+            "memory_bytes": 2e9,
+            "seconds": 10 + rows_in * (0.05 if self.freeze else 0.02 * self.passes),
+        }
+
+    def run(self, context: Context) -> dict[str, Any]:
+        """Train, calibrate and score."""
+        from skysift.evaluation.classifier.train import train_classifier
+
+        return train_classifier(self, context)
+
+
+class Classify(Stage):
+    """Give every cutout the probability of each class.
+
+    Leaves `classification.parquet` and `classification.vot`, a row a cutout in the order of the catalogue: where it is,
+    the likeliest class, its calibrated probability and those of all classes. Interrupted work carries on from its last
+    finished block; the bytes do not depend on workers, threads or batch size.
+    """
+
+    kind: ClassVar[str] = "classification"
+    version: ClassVar[int] = 1
+
+    model: Annotated[str, Input("classifier")] = Field(description="The classifier.")
+    cutouts: Annotated[str, Input("cutouts", "merge", "subsample", "dataset", "pack")] = Field(
+        description="The cutouts to classify."
+    )
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="Of the arithmetic: bfloat16 is faster where the device has it, and coarser."
+    )
+    batch_size: Annotated[PositiveInt | None, Runtime()] = Field(
+        None, description="Images in one pass on a GPU; less needs less of its memory."
+    )
+
+    def estimate(self, rows_in: int, files: Mapping[str, Sequence[str]]) -> dict[str, float]:  # noqa: ARG002
+        """Take a ResNet18 at 224 pixels on two cores."""
+        return {"rows": rows_in, "disk_bytes": 250.0 * rows_in, "memory_bytes": 1.5e9, "seconds": 5 + 0.018 * rows_in}
+
+    def run(self, context: Context) -> dict[str, Any]:
+        """Classify all cutouts."""
+        from skysift.evaluation.classifier.classify import classify_cutouts
+
+        return classify_cutouts(self, context)
+
+
+class Mislabels(Stage):
+    """Rank labelled cutouts by how likely their label is wrong, for people to look at.
+
+    Every cutout is classified by linear probes on the features of others that share no pixel with it; where these are
+    confident of another class than the label, the label is suspected (confident learning). Leaves `mislabels.parquet`,
+    `mislabels.vot` and `mislabels.csv`, all cutouts with the most suspicious first; `skysift report` shows pictures.
+    """
+
+    kind: ClassVar[str] = "mislabels"
+    version: ClassVar[int] = 1
+
+    features: Annotated[str, Input("features")] = Field(description="Features of labelled cutouts.")
+    classes: tuple[str, ...] = Field(
+        (), description="Classes in their order: NAME, or NAME=LABEL+LABEL+... to join labels; by default all labels."
+    )
+    score: Literal["margin", "self-confidence"] = Field(
+        "margin",
+        description="What ranks: the probability of the label, less that of the likeliest other class for margin.",
+    )
+    folds: int = Field(5, ge=2, description="Parts of the labelled cutouts; each is classified by the others.")
+    repeats: int = Field(3, ge=1, description="Divisions into parts over which probabilities are averaged.")
+    split: Literal["sky", "mosaic", "image", "group"] = Field(
+        "sky", description="What stays together in a part; as for `evaluate`."
+    )
+    cell_order: int | None = Field(
+        None, ge=0, le=FINEST_ORDER, description="HEALPix order of the cells; by default the coarsest with 64 cells."
+    )
+    seed: int = Field(0, ge=0, description="Seed of the divisions.")
+    linear: Linear = Field(Linear(), description="Options of the linear probe.")
+
+    def estimate(self, rows_in: int, files: Mapping[str, Sequence[str]]) -> dict[str, float]:  # noqa: ARG002
+        """Take that every cutout is labelled and has 512 features."""
+        return {
+            "rows": rows_in,
+            "disk_bytes": 300.0 * rows_in,
+            "memory_bytes": 4e8 + 3 * 2048.0 * rows_in,
+            "seconds": 2 + self.folds * self.repeats * (5e-4 * rows_in + 1e-9 * rows_in**2),
+        }
+
+    def run(self, context: Context) -> dict[str, Any]:
+        """Find them."""
+        from skysift.evaluation.mislabels.find import find_mislabels
+
+        return find_mislabels(self, context)
