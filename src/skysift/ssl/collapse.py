@@ -90,10 +90,12 @@ class CollapseWatch:
     ----------
     below : int
         That number; part of a checkpoint.
+    least : float
+        Spread that both must have.
     """
 
-    def __init__(self, below: int = 0) -> None:
-        self.below = below
+    def __init__(self, below: int = 0, least: float = LEAST_STD) -> None:
+        self.below, self.least = below, least
 
     def look(self, embedding_std: float, projection_std: float, step: int) -> None:
         """Take note of the spread of both.
@@ -101,13 +103,13 @@ class CollapseWatch:
         Raises
         ------
         SkysiftError
-            After `PATIENCE` looks in a row that found either below `LEAST_STD`.
+            After `PATIENCE` looks in a row that found either below `least`.
         """
-        self.below = self.below + 1 if min(embedding_std, projection_std) < LEAST_STD else 0
+        self.below = self.below + 1 if min(embedding_std, projection_std) < self.least else 0
         if self.below >= PATIENCE:
             raise SkysiftError(
                 f"training collapsed at step {step}: all images get nearly the same vector (spread of embeddings "
-                f"{embedding_std:.1e}, of projections {projection_std:.1e}, least {LEAST_STD}); lower the learning "
+                f"{embedding_std:.1e}, of projections {projection_std:.1e}, least {self.least}); lower the learning "
                 "rate, enlarge the batch, or check with `skysift report` that the cutouts are not all alike"
             )
 

@@ -132,6 +132,8 @@ class Run:
         self.checkpoints, self.should_stop = checkpoints, should_stop
         self.state = State(loss_sum=torch.zeros((), dtype=torch.float64, device=fabric.device))
         self.state.recent = deque(maxlen=math.ceil(MONITOR_ROWS / recipe.batch_size))
+        if network.method.least_spread is not None:
+            self.state.watch.least = network.method.least_spread
         self._resume()
         self.model, self.optimizer = fabric.setup(network, optimizer)
         self._pending: list[tuple[int, Tensor, Tensor, Tensor]] = []

@@ -42,6 +42,8 @@ class Method(BaseModel, ABC):
 
     views: ClassVar[int] = 2
     """How many augmented views of each image a step takes."""
+    least_spread: ClassVar[float | None] = None
+    """Spread of embeddings and projections below which a run has collapsed; by default `collapse.LEAST_STD`."""
     training: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     """Options of `Train` (`optimizer`, `lr` ...) that suit the method where Train's own defaults do not."""
 
