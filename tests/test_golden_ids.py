@@ -12,7 +12,7 @@ import pytest
 from skysift.pipeline.catalogue import STAGES, stage_class
 from skysift.store import Store
 
-KINDS = ("cutouts", "features", "clusters", "model")
+KINDS = ("cutouts", "features", "clusters", "model", "classifier")
 IDS = {kind: f"{number:032x}" for number, kind in enumerate(KINDS, start=1)}
 
 REQUESTS: dict[str, dict[str, object]] = {
@@ -27,6 +27,9 @@ REQUESTS: dict[str, dict[str, object]] = {
     "train": {"cutouts": IDS["cutouts"], "method": {"name": "byol"}, "epochs": 3},
     "import-weights": {"file": "FILE", "backbone": "resnet18"},
     "evaluate": {"features": IDS["features"], "draws": 3},
+    "train-classifier": {"features": IDS["features"], "freeze": True},
+    "classify": {"model": IDS["classifier"], "cutouts": IDS["cutouts"]},
+    "mislabels": {"features": IDS["features"], "folds": 4},
     "benchmark": {"features": IDS["features"], "encoder_of": "a", "dataset_of": "b", "draws": 3},
 }
 
@@ -42,6 +45,9 @@ GOLDEN = {
     "train": "65b9a887f6738c105766a83bc84f4c96",
     "import-weights": "b09ed932ccb5ae164e407031033ea039",
     "evaluate": "fada904f73fec10a1507458e3c71c7d2",
+    "train-classifier": "f40b1787e5756dca9c07c6b645c708f5",
+    "classify": "457eba1a65e97ed4aa4d9a980ef0da44",
+    "mislabels": "43ed6bef2d3fc3681e9cfaed05ce48af",
     "benchmark": "1a6f2daf59c6b3413334426cd1a6d38a",
 }
 

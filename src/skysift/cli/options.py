@@ -32,7 +32,7 @@ def stage_command(
     cls: type[Stage],
     run: Callable[[dict[str, Any], Running | None], None],
     *,
-    positional: str,
+    positional: str | tuple[str, ...],
     help_text: str,
     extra: Mapping[str, Any] | None = None,
 ) -> Callable[..., None]:
@@ -44,8 +44,9 @@ def stage_command(
         The stage.
     run : callable
         Takes the options that were given (field name -> value) and the running options.
-    positional : str
-        The option that may be given without its name. Where it is `config`, the file's path stays among the options.
+    positional : str or tuple of str
+        The options that may be given without their names. Where it is `config`, the file's path stays among the
+        options.
     help_text : str
         What `--help` says.
     extra : mapping of str to annotation, optional
@@ -61,14 +62,15 @@ def stage_command(
     table |= dict(extra or {})
     nested = any(_is_model(field.annotation) for field in cls.model_fields.values())
     table |= {"config": CONFIG} | ({"set_": SET} if nested else {})
+    first = (positional,) if isinstance(positional, str) else positional
     parameters = [
         inspect.Parameter(
             name,
-            inspect.Parameter.POSITIONAL_OR_KEYWORD if name == positional else inspect.Parameter.KEYWORD_ONLY,
+            inspect.Parameter.POSITIONAL_OR_KEYWORD if name in first else inspect.Parameter.KEYWORD_ONLY,
             default=None,
             annotation=annotation,
         )
-        for name, annotation in sorted(table.items(), key=lambda item: item[0] != positional)
+        for name, annotation in [*((n, table[n]) for n in first), *((n, a) for n, a in table.items() if n not in first)]
     ]
     parameters.append(
         inspect.Parameter("running", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Running | None)

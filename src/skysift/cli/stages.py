@@ -59,11 +59,34 @@ def evaluate(name: str, options: dict[str, Any], active: Session) -> Artifact:
     return make(name, options, active)
 
 
+def on_labels(name: str, options: dict[str, Any], active: Session) -> Artifact:
+    """Run a stage on features of labelled cutouts, or on a labelled set and an encoder (then they are extracted)."""
+    data, encoder, weights = (options.pop(option, None) for option in ("data", "encoder", "weights"))
+    if encoder is not None:
+        if data is None:
+            raise RequestError(f"skysift {name} needs labelled cutouts: a path, a name, or an id.")
+        from skysift.pipeline.compose import labelled_features
+
+        options["features"] = labelled_features(active.store, str(encoder), str(data), active.run, weights=weights).id
+    elif data is not None:
+        try:
+            kind = active.store.get(str(data)).kind
+        except RequestError:
+            kind = ""
+        if kind != "features":
+            raise RequestError(
+                f"skysift {name}: {data} is no features artifact, so --encoder is needed: an id, a name, timm:NAME or "
+                "hf:NAME."
+            )
+        options["features"] = str(data)
+    return make(name, options, active)
+
+
 @dataclass(frozen=True)
 class Command:
     """How a stage appears on the command line."""
 
-    positional: str
+    positional: str | tuple[str, ...]
     examples: tuple[str, ...]
     run: Callable[[str, dict[str, Any], Session], Artifact] = make
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -72,6 +95,12 @@ class Command:
 def _text(text: str) -> Any:
     return Annotated[str | None, Parameter(help=text, group=OPTIONS)]
 
+
+LABELS = {
+    "data": _text("Labelled set: a path, a name below $SKYSIFT_DATASETS, the id of labelled cutouts, or of features."),
+    "encoder": _text("The encoder, unless features are given: an id, a name, or timm:NAME, hf:NAME."),
+    "weights": _text("For timm:NAME and hf:NAME: pretrained, or random as a baseline."),
+}
 
 COMMANDS: dict[str, Command] = {
     "cutouts": Command(
@@ -124,6 +153,23 @@ COMMANDS: dict[str, Command] = {
             "weights": _text("For timm:NAME and hf:NAME: pretrained, or random as a baseline."),
             "dataset": _text("Labelled set: a path, a name below $SKYSIFT_DATASETS, or the id of labelled cutouts."),
         },
+    ),
+    "train-classifier": Command(
+        "data",
+        (
+            "skysift train-classifier mirabest_train.npz --encoder 77aa --freeze",
+            "skysift train-classifier 3f2a --encoder timm:resnet18 --epochs 50",
+            "skysift train-classifier 5d01   # features of labelled cutouts",
+        ),
+        on_labels,
+        LABELS,
+    ),
+    "classify": Command(("model", "cutouts"), ("skysift classify c0de 3f2a",)),
+    "mislabels": Command(
+        "data",
+        ("skysift mislabels mirabest_train.npz --encoder 77aa", "skysift mislabels 5d01 --score self-confidence"),
+        on_labels,
+        LABELS,
     ),
 }
 

@@ -1,4 +1,4 @@
-"""How good an encoder is: kNN and linear probe on labelled cutouts, with draws and splits that share no pixel."""
+"""How good an encoder is on labelled cutouts, with draws that share no pixel; classifiers and wrong labels."""
 
 from skysift._lazy import attach
 
@@ -7,13 +7,15 @@ __getattr__, __dir__, __all__ = attach(
     {
         "evaluation": ["Evaluation", "evaluate"],
         "labels": ["ClassSet", "class_set"],
+        "classifier": ["Classifier", "load_classifier"],
         "options": ["Splitting"],
-        "protocols.base": ["Outcome", "Problem", "Protocol"],
+        "protocols.base": ["Outcome", "Pictures", "Problem", "Protocol"],
+        "protocols.finetune": ["FineTune"],
         "protocols.knn": ["KNN"],
         "protocols.linear": ["Linear"],
         "samples": ["Samples", "load_samples"],
         "splits": ["Fold", "Folds", "make_folds"],
-        "stages": ["Evaluate"],
+        "stages": ["Classify", "Evaluate", "Mislabels", "TrainClassifier"],
         "windows": ["Windows", "overlapping"],
     },
 )

@@ -20,6 +20,9 @@ STAGES = {
     "train": "skysift.ssl.stages:Train",
     "import-weights": "skysift.encoders.stages:ImportWeights",
     "evaluate": "skysift.evaluation.stages:Evaluate",
+    "train-classifier": "skysift.evaluation.stages:TrainClassifier",
+    "classify": "skysift.evaluation.stages:Classify",
+    "mislabels": "skysift.evaluation.stages:Mislabels",
     "benchmark": "skysift.evaluation.benchmark.stages:Benchmark",
 }
 

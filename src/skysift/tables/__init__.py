@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "features": ["FeatureTable"],
+        "votable": ["write_votable"],
         "writer": ["RowWriter"],
     },
 )
