@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = attach(
         "methods": [
             "BYOL",
             "DINO",
+            "MAE",
             "NNCLR",
             "WMSE",
             "All4One",

@@ -9,6 +9,7 @@ from skysift.ssl.methods.barlow import BarlowTwins
 from skysift.ssl.methods.base import Method, by_name
 from skysift.ssl.methods.byol import BYOL
 from skysift.ssl.methods.dino import DINO
+from skysift.ssl.methods.mae import MAE
 from skysift.ssl.methods.mocov3 import MoCoV3
 from skysift.ssl.methods.nnclr import NNCLR
 from skysift.ssl.methods.simclr import SimCLR
@@ -18,7 +19,7 @@ from skysift.ssl.methods.vicreg import VICReg
 from skysift.ssl.methods.wmse import WMSE
 
 AnyMethod = Annotated[
-    SimCLR | BYOL | All4One | NNCLR | MoCoV3 | SwAV | DINO | BarlowTwins | VICReg | WMSE | SimSiam,
+    SimCLR | BYOL | All4One | NNCLR | MoCoV3 | SwAV | DINO | BarlowTwins | VICReg | WMSE | SimSiam | MAE,
     Field(discriminator="name"),
     BeforeValidator(by_name),
 ]
@@ -29,6 +30,7 @@ NAMES = tuple(option.model_fields["name"].default for option in get_args(get_arg
 __all__ = [
     "BYOL",
     "DINO",
+    "MAE",
     "NAMES",
     "NNCLR",
     "WMSE",
