@@ -18,6 +18,7 @@ class Augment(BaseModel):
 
     The presets follow Riggi et al. 2024 (arXiv:2404.18462, section 3.3; `hulk`, and `banner`, which leaves out the
     thresholding) and Cecconello et al. 2024 (arXiv:2411.14078; `cecconello2024`).
+    `geometric` crops, flips and turns as `banner` does and leaves brightness alone, for methods that paint pixels.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,7 +45,7 @@ class Augment(BaseModel):
 
     @classmethod
     def preset(cls, name: str, /, **overrides: Any) -> Self:
-        """Return a preset (`hulk`, `banner`, `cecconello2024`, `none`) with some fields replaced.
+        """Return a preset (`hulk`, `banner`, `cecconello2024`, `geometric`, `none`) with some fields replaced.
 
         Raises
         ------
@@ -69,17 +70,21 @@ class Augment(BaseModel):
         return self
 
 
-_BANNER: dict[str, Any] = {
+_GEOMETRIC: dict[str, Any] = {
     "crop": (0.8, 1.0),
+    "flip_horizontal": 0.33,
+    "flip_vertical": 0.33,
+    "rotate_probability": 0.5,
+}
+
+_BANNER: dict[str, Any] = {
+    **_GEOMETRIC,
     "jitter_probability": 0.8,
     "jitter_strength": 0.5,
     "brightness": 0.8,
     "contrast": 0.8,
     "saturation": 0.8,
     "hue": 0.2,
-    "flip_horizontal": 0.33,
-    "flip_vertical": 0.33,
-    "rotate_probability": 0.5,
     "blur_probability": 0.1,
     "blur_sigma": (1.0, 3.0),
 }
@@ -99,6 +104,7 @@ PRESETS: Mapping[str, dict[str, Any]] = MappingProxyType(
             "blur_probability": 0.25,
             "blur_sigma": (0.1, 2.0),
         },
+        "geometric": _GEOMETRIC,
         "none": {},
     }
 )
