@@ -60,11 +60,23 @@ def test_k_is_chosen_on_validation_samples(problem):
 
 def test_knn_without_validation_and_with_zero_features():
     empty, none = np.zeros((0, 3), np.float32), np.zeros(0, np.int64)
-    rows, classes = np.zeros((6, 3), np.float32), np.array([0, 0, 0, 0, 1, 1])
+    rows, classes = np.zeros((11, 3), np.float32), np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 0, 0])
     given = Problem(rows, classes, rows, classes, empty, none, rows[:2], 2)
     outcome = KNN().evaluate(given)
     assert outcome.chosen == {"k": 5, "chosen_on_validation": False}
     np.testing.assert_allclose(outcome.probabilities, [[0.8, 0.2]] * 2, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("ks", "k"), [((1, 3, 5, 10), 1), ((2, 5), 2), ((5, 10), 5)])
+def test_knn_without_validation_does_not_outvote_a_small_class(ks, k):
+    """Of two classes with 9 and 2 training samples, k = 5 would never find the second."""
+    rng = np.random.default_rng(0)
+    classes = np.repeat([0, 1], [9, 2])
+    rows = (np.eye(4)[classes] + 0.05 * rng.normal(size=(11, 4))).astype(np.float32)
+    none = np.zeros(0, np.int64)
+    outcome = KNN(ks=ks).evaluate(Problem(rows, classes, rows, classes, rows[:0], none, rows, 2))
+    assert outcome.chosen["k"] == k
+    assert (outcome.probabilities.argmax(axis=1) == classes).all() == (k < 5)
 
 
 def test_linear_probe_equals_scikit_learn(problem):

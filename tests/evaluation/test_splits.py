@@ -243,3 +243,17 @@ def test_groups_that_the_data_set_names(catalogue_tables):
     plain = make_samples(table.drop_columns(["split"]), mosaics, rng.normal(size=(n, 4)).astype(np.float32))
     with pytest.raises(RequestError, match="names no groups"):
         make_folds(plain, Splitting(split="group"), draws=1, seed=0)
+
+
+def test_too_few_validation_samples_are_none(stack):
+    """210 training samples leave 42 to choose by; a tenth of them leaves four, by which C is a coin toss."""
+    table, mosaics, features = stack
+    samples = make_samples(table, mosaics, features)
+    for options, parted in (
+        (Splitting(), True),
+        (Splitting(label_fraction=0.1), False),
+        (Splitting(label_fraction=0.1, least_validation=1), True),
+    ):
+        (fold,) = make_folds(samples, options, draws=1, seed=0).folds
+        assert (len(fold.validation) > 0) == parted
+        assert parted or np.array_equal(fold.fit, fold.train)

@@ -55,5 +55,5 @@ def test_errors_of_a_run_and_a_plan_name_the_stage(tmp_path: Path) -> None:
     def stop(_: object) -> Any:
         raise Stopped("by SIGTERM")
 
-    with pytest.raises(Stopped, match="^by SIGTERM$"):
+    with pytest.raises(Stopped, match=r"^by SIGTERM$"):
         run_pipeline(pipeline, run=stop)

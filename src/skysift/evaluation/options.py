@@ -28,6 +28,9 @@ class Drawing(BaseModel):
     validation_fraction: float = Field(
         0.2, gt=0, lt=1, description="Share of the training samples that chooses k and C before the last fit."
     )
+    least_validation: int = Field(
+        20, ge=1, description="Fewest validation samples that choose; with fewer, k is 5 or less and C is 1."
+    )
     train_per_class: int | None = Field(
         None, ge=1, description="Training samples a class and draw; by default all there are."
     )

@@ -27,7 +27,7 @@ class Fold:
         All training rows, those for validation among them.
     fit, validation : ndarray of int
         Two parts of `train` that share no pixel; overlapping rows are in neither. Empty where a class is too
-        small to be parted.
+        small to be parted, or too few would be left to choose by.
     test : ndarray of int
         Test rows; none shares a pixel with a training row.
     dropped : int
@@ -210,22 +210,24 @@ def _fold(
             )
         if missing:
             notes.append(f"in some draw no {name} sample is left of: {', '.join(missing)}")
-    fit, validation = _validation(samples, groups, train, options.validation_fraction, _generator(seed, draw, 4))
+    fit, validation = _validation(samples, groups, train, options, _generator(seed, draw, 4))
     if overlapping(samples.windows, test, train).any():
         raise SkysiftError("A test window shares pixels with a training window: please report this as a bug.")
     return Fold(train, fit, validation, test, int(overlaps.sum()))
 
 
 def _validation(
-    samples: Samples, groups: Rows, train: Rows, fraction: float, rng: np.random.Generator
+    samples: Samples, groups: Rows, train: Rows, options: Splitting, rng: np.random.Generator
 ) -> tuple[Rows, Rows]:
+    """Part the training samples; none is for validation where that would be too few to choose by."""
     local = np.unique(groups[train], return_inverse=True)[1].astype(np.int64)
     if local.max() < 1:
         return train, train[:0]
-    held = part_groups(local, samples.classes[train], len(samples.class_set), fraction, rng)
+    held = part_groups(local, samples.classes[train], len(samples.class_set), options.validation_fraction, rng)
     fit, validation = train[~held], train[held]
     validation = validation[~overlapping(samples.windows, validation, fit)]
-    if len(validation) == 0 or len(np.unique(samples.classes[fit])) < len(np.unique(samples.classes[train])):
+    lost = len(np.unique(samples.classes[fit])) < len(np.unique(samples.classes[train]))
+    if lost or len(validation) < options.least_validation:
         return train, train[:0]
     return fit, validation
 

@@ -30,7 +30,7 @@ class Evaluate(Splitting, Stage):
     """
 
     kind: ClassVar[str] = "evaluation"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     features: Annotated[str, Input("features")] = Field(description="Features of labelled cutouts.")
     classes: tuple[str, ...] = Field(

@@ -30,8 +30,11 @@ class KNN(Protocol):
         """Vote among the nearest training samples; one search serves every k.
 
         A k larger than the training set means all of it. Of equally good values of k the smallest is chosen; without
-        validation samples, 5 or the nearest to it.
+        validation samples, 5 or the nearest to it that does not exceed the smallest class: a larger k lets other
+        classes outvote it even where it is nearest.
         """
+        import numpy as np
+
         ks = sorted(set(self.ks))
         scores: dict[int, float | None] = dict.fromkeys(ks)
         if len(problem.validation):
@@ -39,7 +42,9 @@ class KNN(Protocol):
             scores = {k: accuracy(held[k], problem.validation_classes) for k in ks}
             best = max(ks, key=lambda k: (scores[k] or 0.0, -k))
         else:
-            best = min(ks, key=lambda k: (abs(k - 5), k))
+            smallest = int(np.unique(problem.train_classes, return_counts=True)[1].min())
+            fitting = [k for k in ks if k <= smallest] or ks[:1]
+            best = min(fitting, key=lambda k: (abs(k - 5), k))
         votes = self.votes(problem.train, problem.train_classes, problem.test, ks, problem.n_classes)
         sweep: list[dict[str, Any]] = [
             {"parameter": "k", "value": float(k), "validation_accuracy": scores[k], "probabilities": votes[k]}

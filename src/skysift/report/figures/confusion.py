@@ -15,7 +15,7 @@ MOST_IN_A_ROW = 3
 
 
 def draw_confusion(matrices: Sequence[tuple[str, NDArray[np.int64]]], names: Sequence[str]) -> Figure:
-    """Draw confusion matrices side by side, three in a row, in per cent of each true class.
+    """Draw confusion matrices side by side, at most three in a row, in per cent of each true class.
 
     Parameters
     ----------
@@ -28,9 +28,9 @@ def draw_confusion(matrices: Sequence[tuple[str, NDArray[np.int64]]], names: Seq
     -------
     Figure
     """
-    k, n = len(names), min(len(matrices), MOST_IN_A_ROW)
-    lines = -(-len(matrices) // n)
-    side = min(PAGE_WIDTH / max(n, 2), 5.2)
+    k, lines = len(names), -(-len(matrices) // MOST_IN_A_ROW)
+    n = -(-len(matrices) // lines)
+    side = min(PAGE_WIDTH / (max(n, 2) if lines == 1 else MOST_IN_A_ROW), 5.2)
     with styled():
         figure = new_figure(min(PAGE_WIDTH, side * n + 0.8), lines * (side + 0.3))
         table = figure.subplots(lines, n, squeeze=False, sharex=True, sharey=True)
