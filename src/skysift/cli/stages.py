@@ -13,6 +13,7 @@ from skysift.cli.registration import add
 from skysift.cli.running import Running, Session, session
 from skysift.errors import RequestError
 from skysift.pipeline.catalogue import STAGES, stage_class
+from skysift.ssl.presets import names
 from skysift.store.artifact import Artifact
 from skysift.store.stage import Stage
 
@@ -130,14 +131,26 @@ COMMANDS: dict[str, Command] = {
     ),
     "subsample": Command("clusters", ("skysift subsample 08be --target-size 2000",)),
     "assign": Command("clusters", ("skysift assign 08be --features 5d02",)),
+    "preprocess": Command(
+        "cutouts",
+        (
+            "skysift preprocess a1b2 --preprocess riggi2024 --image-size 224",
+            "skysift train 55d0 --preprocess riggi2024 --image-size 224   # with the id that it printed",
+        ),
+    ),
     "train": Command(
         "cutouts",
         (
             "skysift train a1b2 --method simclr --backbone resnet18 --epochs 100",
             "skysift train a1b2 --method byol --set method.momentum=0.996",
+            "skysift train a1b2 --preset default-byol --epochs 200",
+            "skysift train c3d4 --preset riggi2024-smart-hulk --init-from 77aa   # 77aa: a model of riggi2024-hulk",
         ),
         train,
-        {"merged_cutouts_id": _text("The set that the subsample was drawn from; checked, nothing else.")},
+        {
+            "merged_cutouts_id": _text("The set that the subsample was drawn from; checked, nothing else."),
+            "preset": _text(f"Options of a paper, or ours, below those given here: {', '.join(names())}."),
+        },
     ),
     "import-weights": Command("file", ("skysift import-weights epoch99.ckpt --backbone resnet18",)),
     "evaluate": Command(

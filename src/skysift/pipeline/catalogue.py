@@ -17,6 +17,7 @@ STAGES = {
     "cluster": "skysift.curation.stages:Cluster",
     "subsample": "skysift.curation.stages:Subsample",
     "assign": "skysift.curation.stages:Assign",
+    "preprocess": "skysift.ssl.stages:Preprocessed",
     "train": "skysift.ssl.stages:Train",
     "import-weights": "skysift.encoders.stages:ImportWeights",
     "evaluate": "skysift.evaluation.stages:Evaluate",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -11,8 +13,10 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments import TorchElasticEnvironment
 from lightning_fabric.strategies import DDPStrategy
 from lightning_fabric.utilities.exceptions import MisconfigurationException
+from torch import distributed as dist
 
 from skysift.errors import RequestError
+from skysift.ssl.launch import World
 
 PATIENCE = timedelta(hours=24)
 """How long processes wait for each other; rank 0 preprocesses alone before the others have anything to do."""
@@ -39,7 +43,7 @@ def make_fabric(device: str, precision: str) -> Fabric:
         raise RequestError(f"--device {device} is unknown; there are {', '.join(KINDS)}, and cuda:N")
     if kind == "auto":
         kind = "cuda" if torch.cuda.is_available() else "cpu"
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    processes = World.of().size
     on_each = int(os.environ.get("LOCAL_WORLD_SIZE", str(processes)))
     try:
         if processes > 1:
@@ -55,3 +59,12 @@ def make_fabric(device: str, precision: str) -> Fabric:
         return Fabric(accelerator=kind, devices=devices, precision=precision)
     except (MisconfigurationException, RuntimeError, ValueError) as error:
         raise RequestError(f"--device {device} can't be used here: {error}") from error
+
+
+@contextmanager
+def together(fabric: Fabric) -> Iterator[None]:
+    """Join the processes of a Fabric meanwhile; after an error the others may be gone, and nobody says goodbye."""
+    fabric.launch()
+    yield
+    if dist.is_initialized():
+        dist.destroy_process_group()

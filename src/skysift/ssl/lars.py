@@ -52,7 +52,7 @@ class LARS(torch.optim.Optimizer):
         super().__init__(params, defaults)
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Move all weights that have a gradient; `closure` is called first if it is given, its value returned."""
         loss = None
         if closure is not None:

@@ -6,6 +6,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +25,7 @@ from skysift.ssl.checkpoint import (
     restore_network,
     restore_optimizer,
 )
+from skysift.ssl.compiling import compiled, fast_kernels
 from skysift.ssl.distributed import any_process, gather_rows, mean_over_processes, share_of_batch
 from skysift.ssl.feed import Feed
 from skysift.ssl.journal import Journal, Row
@@ -113,6 +115,8 @@ class Run:
         Where to save and resume from.
     should_stop : callable
         Whether a clean stop was asked for.
+    compile_backbones : bool
+        Run them through `torch.compile`.
     """
 
     def __init__(
@@ -126,10 +130,12 @@ class Run:
         recipe: Recipe,
         checkpoints: Checkpoints,
         should_stop: Callable[[], bool] = lambda: False,
+        compile_backbones: bool = False,
     ) -> None:
         self.fabric, self.network, self.raw_optimizer = fabric, network, optimizer
         self.feed, self.augment, self.recipe = feed, augment, recipe
         self.checkpoints, self.should_stop = checkpoints, should_stop
+        self.compile_backbones = compile_backbones
         self.state = State(loss_sum=torch.zeros((), dtype=torch.float64, device=fabric.device))
         self.state.recent = deque(maxlen=math.ceil(MONITOR_ROWS / recipe.batch_size))
         if network.method.least_spread is not None:
@@ -157,7 +163,11 @@ class Run:
         """
         self.network.train()
         device = self.fabric.device
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        with (
+            torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
+            fast_kernels(device),
+            compiled(self.network) if self.compile_backbones else nullcontext(),
+        ):
             while self.state.step < self.recipe.total_steps:
                 epoch, first = divmod(self.state.step, self.recipe.steps)
                 for images, valid, seeds in self._batches(epoch, first):
@@ -181,6 +191,7 @@ class Run:
             group["lr"] = rate
         result = self.model(views)
         self.fabric.backward(result.loss)
+        self.network.method.after_backward(self.network, state.step + 1, recipe.total_steps)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         state.step += 1
@@ -223,6 +234,8 @@ class Run:
         """Read what the device has gathered and show it; save if that was long ago."""
         state = self.state
         self._read_device()
+        if "embedding_std" not in self._live:
+            self._live["embedding_std"] = collapse.embedding_std(state.recent[-1][0]).item()
         now = time.monotonic()
         if now - self._ranked > RANKME_SECONDS or "rankme" not in self._live:
             self._ranked = now

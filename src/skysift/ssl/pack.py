@@ -120,6 +120,12 @@ def prepare_pack(
     return pack
 
 
+def forget_progress(pack: Pack) -> None:
+    """Remove what says which chunks are finished, before the arrays go elsewhere: a kill then begins anew."""
+    for marker in pack.folder.glob("*.done"):
+        marker.unlink()
+
+
 def _marker(folder: Path, chunk: tuple[int, int]) -> Path:
     """Return the file that says that a chunk is finished."""
     return folder / f"{chunk[0]:09d}-{chunk[1]:09d}.done"

@@ -15,6 +15,44 @@ if TYPE_CHECKING:
     from skysift.store.context import Context
 
 
+CUTOUTS = ("subsample", "cutouts", "merge", "pack", "dataset")
+
+
+class Preprocessed(Stage):
+    """Preprocess cutouts once, for several trainings.
+
+    What it holds are pixels as networks take them, not fluxes: only `train` can use it, with the same preprocessing.
+    A training from the cutouts themselves finds it too and skips the work; the model is the same to the byte.
+    """
+
+    kind: ClassVar[str] = "preprocessed"
+    version: ClassVar[int] = 1
+    stops_itself: ClassVar[bool] = True
+
+    cutouts: Annotated[str, Input(*CUTOUTS)] = Field(description="Set of cutouts: an id, a prefix or a name.")
+    preprocess: str = Field("riggi2024", description="Preset of the preprocessing.")
+    channels: Literal[1, 3] = Field(3, description="Channels that preprocessing makes.")
+    image_size: int = Field(128, ge=16, description="Side to which cutouts are resized [pixel].")
+    seed: NonNegativeInt = Field(
+        0, description="For presets that choose at random (mixed): the seed of the trainings that will use it."
+    )
+
+    def estimate(self, rows_in: int, files: Mapping[str, Sequence[str]]) -> dict[str, float]:  # noqa: ARG002
+        """Take two cores."""
+        return {
+            "rows": rows_in,
+            "disk_bytes": rows_in * (2.0 * self.channels + 1) * self.image_size**2,
+            "memory_bytes": 1e9,
+            "seconds": 5 + 0.005 * rows_in,
+        }
+
+    def run(self, context: Context) -> dict[str, Any]:
+        """Preprocess on the engine, in chunks that survive a kill."""
+        from skysift.ssl.preparation import preprocess_once
+
+        return preprocess_once(self, context)
+
+
 class Train(Stage):
     """Train an encoder on cutouts without labels.
 
@@ -26,8 +64,8 @@ class Train(Stage):
     version: ClassVar[int] = 1
     stops_itself: ClassVar[bool] = True
 
-    cutouts: Annotated[str, Input("subsample", "cutouts", "merge", "pack", "dataset")] = Field(
-        description="Cutouts to learn from: an id, a prefix of one, or a name."
+    cutouts: Annotated[str, Input(*CUTOUTS, "preprocessed")] = Field(
+        description="Cutouts to learn from, or their pixels preprocessed: an id, a prefix of one, or a name."
     )
     init_from: Annotated[str | None, Input("model")] = Field(
         None, description="Model whose backbone is trained further: an id, a prefix of one, or a name; heads are new."
@@ -58,6 +96,9 @@ class Train(Stage):
         None, description="CPU threads; by default torch's choice."
     )
     sync_every: Annotated[PositiveInt, Runtime()] = Field(20, description="Steps between two readings of the loss.")
+    compile: Annotated[Literal["auto", "always", "never"], Runtime()] = Field(
+        "auto", description="torch.compile: auto is on a GPU. It rounds differently, as another device does."
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Train:

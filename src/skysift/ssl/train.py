@@ -6,28 +6,27 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor
 
-from skysift.cutouts.pixels import PixelSource
 from skysift.encoders import Encoder, save_encoder
-from skysift.errors import RequestError
-from skysift.imaging import Augment, Preprocess, augment, preprocess
+from skysift.errors import RequestError, SkysiftError
+from skysift.imaging import Augment, Preprocess, augment
 from skysift.ssl.checkpoint import Checkpoints
-from skysift.ssl.fabric import make_fabric
+from skysift.ssl.compiling import compiles
+from skysift.ssl.fabric import make_fabric, together
 from skysift.ssl.feed import Feed
 from skysift.ssl.journal import Journal, write_history
+from skysift.ssl.launch import GRACE_SECONDS, Channel, World
 from skysift.ssl.loop import Augmenter, Recipe, Run
 from skysift.ssl.network import Network
-from skysift.ssl.pack import Pack, prepare_pack
-from skysift.ssl.plan import augment_seeds, steps_per_epoch
+from skysift.ssl.pack import Pack
+from skysift.ssl.plan import steps_per_epoch
+from skysift.ssl.preparation import count_cutouts, origin, training_pack
 from skysift.ssl.schedules import make_optimizer
 from skysift.ssl.start import licence, new_encoder, other_preprocessing
 from skysift.store.progress import Progress
@@ -39,7 +38,10 @@ if TYPE_CHECKING:
     from skysift.store.context import Context
 
 LEAST_CUTOUTS = 8
-PREPROCESS_VIEW = 0xFF
+WHY_BEST = (
+    "the epoch of lowest training loss. A low loss is no sign of better features where the loss has a moving target "
+    "(BYOL, DINO, MoCo v3, SimSiam ...): prefer the model of the last epoch there, or evaluate both"
+)
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class Job:
         Images in a step: the request's, or all cutouts where there are fewer.
     start : Path, optional
         Folder of the model that training starts from.
+    compile : bool
+        Compile backbones and augmentation.
     """
 
     stage: Train
@@ -65,6 +69,7 @@ class Job:
     checkpoints: Path
     batch_size: int
     start: Path | None = None
+    compile: bool = False
 
 
 def train(stage: Train, context: Context) -> dict[str, Any]:
@@ -88,47 +93,60 @@ def train(stage: Train, context: Context) -> dict[str, Any]:
                 f"--init-from {start.name[:12]} was trained with preprocessing {before}, not {stage.preprocess}"
             )
         Augment.preset(stage.augment)
-        pixels = PixelSource.open(context.input(stage.cutouts), locate=context.locate)
-        batch_size = _batch_size(stage, len(pixels), fabric.world_size, context)
-        prepare = partial(prepare_images, spec=encoder.preprocess, seed=stage.seed)
-        pack = prepare_pack(context, pixels, len(pixels), prepare, channels=stage.channels, size=stage.image_size)
-        job = Job(stage, pack, context.scratch / "checkpoints", batch_size, start)
+        batch_size = _batch_size(stage, count_cutouts(stage, context), fabric.world_size, context)
+        compile_it, warning = compiles(stage.compile, fabric.device)
+        if warning is not None:
+            context.warn(warning)
+        pack = training_pack(stage, context)
+        job = Job(stage, pack, context.scratch / "checkpoints", batch_size, start, compile_it)
         if fabric.world_size > 1:
-            fabric.launch()
-            fabric.broadcast(job)
+            return _lead(job, fabric, encoder, context)
         run = open_run(job, fabric, encoder, context.should_stop)
         _fit(run, context)
         return _publish(job, run, encoder, context)
 
 
-def follow(device: str = "auto", precision: str = "32-true") -> None:
+def _lead(job: Job, fabric: Fabric, encoder: Encoder, context: Context) -> dict[str, Any]:
+    """Train together with the processes of other ranks."""
+    channel = Channel(World.of())
+    channel.call(context.device, job.stage.precision)
+    with _named_failures(channel), together(fabric):
+        fabric.broadcast(job)
+        run = open_run(job, fabric, encoder, context.should_stop)
+        _fit(run, context)
+    return _publish(job, run, encoder, context)
+
+
+def follow(device: str = "auto", precision: str = "32-true", should_stop: Callable[[], bool] = lambda: False) -> None:
     """Train in a process of rank 1 or more: learn from rank 0 what to do, and help until it is done.
 
     Parameters
     ----------
     device, precision : str
         As rank 0 was given them.
+    should_stop : callable
+        Whether this process was asked to stop; all do, then.
     """
     fabric = make_fabric(device, precision)
-    fabric.launch()
-    job: Job = fabric.broadcast(None)
-    with _threads(job.stage.threads), Progress(quiet=True).bar(1, "train") as bar:
-        run = open_run(job, fabric, new_encoder(job.stage, job.start))
-        run.fit(Journal(bar, None))
+    with together(fabric):
+        job: Job = fabric.broadcast(None)
+        with _threads(job.stage.threads), Progress(quiet=True).bar(1, "train") as bar:
+            run = open_run(job, fabric, new_encoder(job.stage, job.start), should_stop)
+            run.fit(Journal(bar, None))
 
 
-def prepare_images(images: Any, rows: NDArray[np.int64], *, spec: Preprocess, seed: int) -> tuple[Tensor, Tensor]:
-    """Preprocess cutouts as far as they can be augmented: in [0, 1], before means are taken off.
-
-    Returns
-    -------
-    tuple of Tensor
-        Images (B, C, S, S), float32, and masks of valid pixels (B, 1, S, S), bool. Where the preset chooses at
-        random, a cutout's choice depends on its row and the seed.
-    """
-    choices = torch.from_numpy(augment_seeds(rows, seed=seed, epoch=0, view=PREPROCESS_VIEW))
-    plain = spec.model_copy(update={"mean": None, "std": None})
-    return preprocess(images, plain, seeds=choices, return_mask=True)
+@contextmanager
+def _named_failures(channel: Channel) -> Iterator[None]:
+    """Say which process failed and why, where this one has only lost touch with it."""
+    try:
+        yield
+    except SkysiftError:
+        raise
+    except Exception as error:
+        text = channel.failure(patience=GRACE_SECONDS)
+        if text is None:
+            raise
+        raise SkysiftError(text) from error
 
 
 def open_run(job: Job, fabric: Fabric, encoder: Encoder, should_stop: Callable[[], bool] = lambda: False) -> Run:
@@ -159,10 +177,11 @@ def open_run(job: Job, fabric: Fabric, encoder: Encoder, should_stop: Callable[[
         network,
         optimizer,
         feed=Feed(job.pack, fabric.device),
-        augment=_augmenter(stage.augment, encoder.preprocess),
+        augment=_augmenter(stage.augment, encoder.preprocess, fabric.device, compiled=job.compile),
         recipe=recipe,
         checkpoints=Checkpoints(job.checkpoints),
         should_stop=should_stop,
+        compile_backbones=job.compile,
     )
 
 
@@ -182,6 +201,7 @@ def _fit(run: Run, context: Context) -> None:
                 "images_per_second": round(journal.rate, 3),
                 "wait_share": round(run.feed.waited / max(journal.seconds, 1e-9), 4),
                 "pack_on_device": run.feed.resident,
+                "compiled": run.compile_backbones,
             }
 
 
@@ -198,7 +218,7 @@ def _publish(job: Job, run: Run, encoder: Encoder, context: Context) -> dict[str
         if best is not None:
             encoder.module.load_state_dict(best[0])
             (folder / "best").mkdir(exist_ok=True)
-            save_encoder(encoder, folder / "best", notes=_notes(job, context, state.best_epoch))
+            save_encoder(encoder, folder / "best", notes=_notes(job, context, state.best_epoch) | {"Chosen": WHY_BEST})
     counts = {
         "cutouts": len(job.pack),
         "batch_size": job.batch_size,
@@ -208,7 +228,9 @@ def _publish(job: Job, run: Run, encoder: Encoder, context: Context) -> dict[str
     }
     record = {**counts, "warmup_epochs": stage.warmup, "preprocess": encoder.preprocess.model_dump(mode="json")}
     record["augment"] = Augment.preset(stage.augment).model_dump(mode="json")
-    record["options"] = stage.model_dump(mode="json", exclude={"cutouts", "init_from", "threads", "sync_every"})
+    record["options"] = stage.model_dump(
+        mode="json", exclude={"cutouts", "init_from", "threads", "sync_every", "compile"}
+    )
     (folder / "training.json").write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
     return counts
 
@@ -216,7 +238,7 @@ def _publish(job: Job, run: Run, encoder: Encoder, context: Context) -> dict[str
 def _notes(job: Job, context: Context, epoch: int) -> dict[str, str]:
     """Return what the model card says about the training."""
     stage = job.stage
-    source = context.input(stage.cutouts)
+    source = origin(context, stage.cutouts)
     start = {}
     if job.start is not None:
         own = licence(job.start)
@@ -252,17 +274,19 @@ def _batch_size(stage: Train, count: int, processes: int, context: Context) -> i
     return size
 
 
-def _augmenter(preset: str, preprocessing: Preprocess) -> Augmenter:
+def _augmenter(preset: str, preprocessing: Preprocess, device: torch.device, *, compiled: bool) -> Augmenter:
     """Return what makes a view: the augmentation in [0, 1], then the preset's mean and scatter if it has them."""
     spec = Augment.preset(preset)
+    mean, std = (
+        None if values is None else torch.tensor(values, device=device)[:, None, None]
+        for values in (preprocessing.mean, preprocessing.std)
+    )
 
     def apply(images: Tensor, valid: Tensor, seeds: Tensor) -> Tensor:
-        views = augment(images, valid, spec, seeds)
-        if preprocessing.mean is not None:
-            views = views - views.new_tensor(preprocessing.mean)[:, None, None]
-        if preprocessing.std is not None:
-            views = views / views.new_tensor(preprocessing.std)[:, None, None]
-        return views
+        views = augment(images, valid, spec, seeds, compiled=compiled)
+        if mean is not None:
+            views = views - mean
+        return views if std is None else views / std
 
     return apply
 
