@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from skysift.ssl.methods import NAMES, AnyMethod, SimCLR
+from skysift.ssl.methods import METHODS, NAMES, AnyMethod, SimCLR, training
+from skysift.ssl.presets import expanded
 from skysift.store.fields import Input, Runtime
 from skysift.store.stage import Stage
 
@@ -53,6 +54,12 @@ class Preprocessed(Stage):
         return preprocess_once(self, context)
 
 
+def _own(option: str) -> str:
+    """Name the methods that have a default of their own for an option."""
+    own = [f"{name} {method.training[option]}" for name, method in METHODS.items() if option in method.training]
+    return f"; methods with a default of their own: {', '.join(own)}" if own else ""
+
+
 class Train(Stage):
     """Train an encoder on cutouts without labels.
 
@@ -80,8 +87,10 @@ class Train(Stage):
     batch_size: int = Field(
         128, ge=8, description="Images in a step, over all devices; a last partial batch is left out."
     )
-    optimizer: Literal["adam", "adamw", "sgd", "lars"] = Field("adam", description="How gradients become steps.")
-    lr: PositiveFloat = Field(1e-3, description="Peak learning rate.")
+    optimizer: Literal["adam", "adamw", "sgd", "lars"] = Field(
+        "adam", description=f"How gradients become steps{_own('optimizer')}."
+    )
+    lr: PositiveFloat = Field(1e-3, description=f"Peak learning rate{_own('lr')}.")
     warmup_epochs: NonNegativeFloat | None = Field(
         None, description="Epochs of linear warm-up before the cosine; by default a tenth of all, at most 10."
     )
@@ -99,6 +108,15 @@ class Train(Stage):
     compile: Annotated[Literal["auto", "always", "never"], Runtime()] = Field(
         "auto", description="torch.compile: auto is on a GPU. It rounds differently, as another device does."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _filled_in(cls, options: Any) -> Any:
+        """Lay what is given over the preset that it names, and that over what suits the method."""
+        if not isinstance(options, Mapping):
+            return options
+        given = expanded(options)
+        return {**training(given.get("method")), **given}
 
     @model_validator(mode="after")
     def _check(self) -> Train:

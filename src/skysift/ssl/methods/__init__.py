@@ -1,6 +1,7 @@
 """The methods of self-supervision: one file each, and one line here."""
 
-from typing import Annotated, get_args
+from collections.abc import Mapping
+from typing import Annotated, Any, get_args
 
 from pydantic import BeforeValidator, Field
 
@@ -25,12 +26,24 @@ AnyMethod = Annotated[
 ]
 """Options of any method, told apart by `name`; the bare name stands for the method with its defaults."""
 
-NAMES = tuple(option.model_fields["name"].default for option in get_args(get_args(AnyMethod)[0]))
+METHODS: dict[str, type[Method]] = {
+    option.model_fields["name"].default: option for option in get_args(get_args(AnyMethod)[0])
+}
+NAMES = tuple(METHODS)
+
+
+def training(method: Any) -> Mapping[str, Any]:
+    """Return the options of `Train` that suit a method, which may be given in any way that `AnyMethod` takes."""
+    given = by_name(method)
+    name = given.get("name") if isinstance(given, Mapping) else getattr(given, "name", None)
+    return METHODS[name].training if isinstance(name, str) and name in METHODS else {}
+
 
 __all__ = [
     "BYOL",
     "DINO",
     "MAE",
+    "METHODS",
     "NAMES",
     "NNCLR",
     "WMSE",
@@ -43,4 +56,5 @@ __all__ = [
     "SimSiam",
     "SwAV",
     "VICReg",
+    "training",
 ]
