@@ -59,6 +59,20 @@ def test_rows_are_the_encoders_answer_to_each_cutout(store: Store, cutouts: Arti
     assert made.run["runtime"]["images_per_second"] > 0
 
 
+def test_eight_orientations_know_no_up_or_down(store: Store, cutouts: Artifact) -> None:
+    made = FeatureTable.open(store.run(Features(cutouts=cutouts.id, seed=3, orientations=8, **TINY)))
+    encoder = load_encoder("timm:test_resnet", weights="random", seed=3, image_size=32).to("cpu")
+    pixels = PixelSource.open(cutouts, store.sources.locate)
+    image = preprocess(pixels.read([17]), encoder.preprocess)
+    eight = [image, image.flip(2), image.flip(3), image.flip(2, 3)]
+    eight += [turned.transpose(2, 3) for turned in eight]
+    with torch.inference_mode():
+        expected = encoder.encode(torch.cat(eight)).mean(0).numpy()
+        one = encoder.encode(image)[0].numpy()
+    np.testing.assert_allclose(made.array[17], expected, rtol=1e-4, atol=1e-5)
+    assert np.abs(one - expected).max() > 1e-3
+
+
 def test_equal_bytes_for_any_number_of_workers_threads_and_batch_size(
     store: Store, cutouts: Artifact, mosaic: Path, tmp_path: Path
 ) -> None:

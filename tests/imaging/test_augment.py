@@ -162,6 +162,35 @@ def test_crop_takes_the_part_it_says(whole: torch.Tensor) -> None:
     torch.testing.assert_close(right[0, 0, 5], (expected + S / 2).clamp_max(S - 1), atol=1e-5, rtol=0)
 
 
+def test_quarter_turns_by_angle_are_those_by_moving_pixels(images: torch.Tensor, whole: torch.Tensor) -> None:
+    one, half = torch.ones(B), torch.full((B,), 0.5)
+    for quarter in range(4):
+        ours, kept = crop_resize(images, whole, one, half, half, one * quarter * torch.pi / 2)
+        torch.testing.assert_close(ours, images.rot90(quarter, (2, 3)), atol=1e-4, rtol=0)
+        assert kept.all()
+
+
+def test_a_turned_crop_has_no_data_beyond_the_image() -> None:
+    """The corners of a square turned by 45 degrees: outside are 3 - 2 sqrt 2 = 17 % of it."""
+    flat, whole = torch.ones(1, 3, 256, 256), torch.ones(1, 1, 256, 256, dtype=torch.bool)
+    one, half = torch.ones(1), torch.full((1,), 0.5)
+    made, kept = crop_resize(flat, whole, one, half, half, one * torch.pi / 4)
+    outside = 3 - 2 * 2**0.5
+    assert abs(1 - kept.float().mean().item() - outside) < 4e-3
+    torch.testing.assert_close(made, kept.float().expand_as(made), atol=1e-6, rtol=0)
+    assert crop_resize(flat, whole, half, half, half, one * torch.pi / 4)[1].all()
+
+
+def test_gamma_raises_to_a_power_within_its_range(images: torch.Tensor, whole: torch.Tensor) -> None:
+    spec = Augment(gamma=(0.5, 2.0))
+    made = augment(images, whole, spec, torch.arange(B))
+    power = made[:, 0, 3, 4].log() / images[:, 0, 3, 4].log()
+    torch.testing.assert_close(made, images.pow(power[:, None, None, None]), atol=1e-5, rtol=1e-4)
+    assert power.min() > 0.5
+    assert power.max() < 2
+    assert power.std() > 0.1
+
+
 @pytest.mark.parametrize("preset", sorted(PRESETS))
 @pytest.mark.parametrize("channels", [1, 3])
 def test_each_sample_depends_on_its_own_seed_alone(preset: str, channels: int) -> None:

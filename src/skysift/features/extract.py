@@ -49,11 +49,12 @@ class Options:
     batch_size: int | None
     precision: Precision
     dtype: str
+    orientations: int = 1
 
     @classmethod
     def of(cls, stage: Features, device: str) -> Options:
         """Take them from a request."""
-        return cls(device, stage.batch_size, stage.precision, stage.dtype)
+        return cls(device, stage.batch_size, stage.precision, stage.dtype, stage.orientations)
 
 
 def extract_features(stage: Features, context: Context) -> dict[str, Any]:
@@ -160,6 +161,7 @@ def extract_rows(
     threads: int | None = None,
     batch_size: int | None = None,
     precision: Precision = "float32",
+    orientations: int = 1,
 ) -> npt.NDArray[np.float32]:
     """Return the features of some cutouts, in memory.
 
@@ -179,6 +181,8 @@ def extract_rows(
         Images in one pass on a GPU.
     precision : str
         `bfloat16` is faster where the device has it, and coarser.
+    orientations : int
+        8 for the mean over all flips and quarter turns, else 1.
 
     Returns
     -------
@@ -191,7 +195,7 @@ def extract_rows(
     """
     rows = range(len(pixels)) if rows is None else rows
     groups = groups_of(rows, pick_device(device), batch_size)
-    found = encode_groups(encoder, pixels, groups, pick_device(device), threads, precision)
+    found = encode_groups(encoder, pixels, groups, pick_device(device), threads, precision, orientations)
     return np.concatenate([np.empty((0, encoder.dim), np.float32), *found])
 
 
@@ -205,6 +209,7 @@ def extract_shard(request: Loadable, pixels: PixelSource, options: Options, rows
         threads=1,
         batch_size=options.batch_size,
         precision=options.precision,
+        orientations=options.orientations,
     )
     with out.open("wb") as stream:
         np.save(stream, checked(features, options.dtype, rows.start))
@@ -256,7 +261,7 @@ def _extract_here(
     done = writer.shape[0] - sum(len(writer.rows(number)) for number in writer.missing)
     threads = min(torch.get_num_threads(), context.engine.workers)
     every = [group for _, groups in blocks for group in groups]
-    stream = encode_groups(encoder, pixels, every, device, threads, options.precision)
+    stream = encode_groups(encoder, pixels, every, device, threads, options.precision, options.orientations)
     with context.progress.bar(writer.shape[0], label, done=done) as bar:
         start, rows = time.perf_counter(), 0
         for number, groups in blocks:

@@ -7,6 +7,7 @@ order of a single addition: equal bytes on one core and on sixty-four.
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -66,6 +67,7 @@ def encode_groups(
     device: torch.device,
     threads: int | None = None,
     precision: Precision = "float32",
+    orientations: int = 1,
 ) -> Iterator[Array]:
     """Yield the features of each group of rows, in order.
 
@@ -83,6 +85,8 @@ def encode_groups(
         How many passes run at once on a CPU; torch's number of threads by default.
     precision : str
         `bfloat16` lets matrix products and convolutions round to 8 bits, for speed; features stay float32.
+    orientations : int
+        8 for the mean over all flips and quarter turns, else 1.
 
     Yields
     ------
@@ -92,9 +96,11 @@ def encode_groups(
     encoder.module.eval()
     if device.type == "cpu":
         with one_thread_each() as available:
-            yield from ahead(lambda rows: _pass(encoder, pixels, rows, precision), groups, threads or available)
+            yield from ahead(
+                lambda rows: _pass(encoder, pixels, rows, precision, orientations), groups, threads or available
+            )
     else:
-        yield from _on_gpu(encoder, pixels, groups, device, precision)
+        yield from _on_gpu(encoder, pixels, groups, device, precision, orientations)
 
 
 def ahead(work: Callable[[T], R], items: Sequence[T], workers: int, waiting: int | None = None) -> Iterator[R]:
@@ -145,20 +151,36 @@ _threads = _Threads()
 
 
 @torch.inference_mode()
-def _pass(encoder: Encoder, pixels: PixelSource, rows: range, precision: Precision) -> Array:
+def _pass(encoder: Encoder, pixels: PixelSource, rows: range, precision: Precision, orientations: int) -> Array:
     """Read, preprocess and encode one group on the CPU."""
     images = preprocess(pixels.read(rows), encoder.preprocess)
-    return np.asarray(encode(encoder, images, precision).numpy())
+    return np.asarray(encode(encoder, images, precision, orientations).numpy())
 
 
-def encode(encoder: Encoder, images: torch.Tensor, precision: Precision) -> torch.Tensor:
-    """Encode images that lie on the encoder's device: float32 (B, D)."""
+def encode(encoder: Encoder, images: torch.Tensor, precision: Precision, orientations: int = 1) -> torch.Tensor:
+    """Encode images (B, C, S, S) that lie on the encoder's device: float32 (B, D), the mean over orientations."""
     with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-        return encoder.encode(images.contiguous(memory_format=torch.channels_last)).float()
+        found = [
+            encoder.encode(turned.contiguous(memory_format=torch.channels_last)).float()
+            for turned in itertools.islice(_turned(images), orientations)
+        ]
+    return found[0] if orientations == 1 else torch.stack(found).mean(0)
+
+
+def _turned(images: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Yield the eight flips and quarter turns, the images as they are first."""
+    for mirrored in (images, images.flip(3)):
+        for quarter in range(4):
+            yield mirrored.rot90(quarter, (2, 3))
 
 
 def _on_gpu(
-    encoder: Encoder, pixels: PixelSource, groups: Sequence[range], device: torch.device, precision: Precision
+    encoder: Encoder,
+    pixels: PixelSource,
+    groups: Sequence[range],
+    device: torch.device,
+    precision: Precision,
+    orientations: int,
 ) -> Iterator[Array]:
     """Read in threads, preprocess and encode on the device; a result is fetched while the next one is worked out."""
     previous: torch.Tensor | None = None
@@ -167,7 +189,7 @@ def _on_gpu(
             with torch.inference_mode():
                 batch = raw.to(device, non_blocking=True) if isinstance(raw, torch.Tensor) else raw
                 images = preprocess(batch, encoder.preprocess, device=device)
-                features = encode(encoder, images, precision)
+                features = encode(encoder, images, precision, orientations)
             if previous is not None:
                 yield previous.cpu().numpy()
             previous = features

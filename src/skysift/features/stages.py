@@ -53,6 +53,9 @@ class Features(Stage):
     preprocess: str | None = Field(
         None, description="Preset that turns cutouts into images for a web model; riggi2024 by default."
     )
+    orientations: Literal[1, 8] = Field(
+        1, description="8: the mean over all flips and quarter turns, as the sky has no up or down; takes 8 passes."
+    )
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="Of the arithmetic: bfloat16 is faster where the device has it, and coarser."
     )
@@ -84,7 +87,7 @@ class Features(Stage):
         """Take a ResNet18 on two cores."""
         area = ((self.image_size or 224) / 128) ** 2
         width = 2 if self.dtype == "float16" else 4
-        seconds = 5 + 0.006 * area * rows_in
+        seconds = 5 + 0.006 * area * rows_in * self.orientations
         return {"rows": rows_in, "disk_bytes": 512.0 * width * rows_in, "memory_bytes": 1.5e9, "seconds": seconds}
 
     def run(self, context: Context) -> dict[str, Any]:

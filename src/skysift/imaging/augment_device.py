@@ -15,17 +15,22 @@ from torch import Tensor
 from skysift.imaging.colour import jitter
 from skysift.imaging.draws import Draws
 from skysift.imaging.filters import TRUNCATE
-from skysift.imaging.geometry import orientation, places, sample_valid
+from skysift.imaging.geometry import crop_resize, orientation, places, sample_valid
 
 
 def augment_piece(images: Tensor, valid: Tensor, draws: Draws) -> Tensor:
     """Augment images (B, C, S, S) with masks (B, 1, S, S); the same as image by image, up to rounding."""
     spec = draws.spec
     turn = orientation(*draws.turns())
-    if spec.crop is not None:
+    angle = draws.angle()
+    if angle is not None:
+        images, valid = turn_only(*crop_resize(images, valid, *draws.crop(), angle), turn)
+    elif spec.crop is not None:
         images, valid = crop_and_turn(images, valid, draws.crop(), turn)
     elif spec.flip_horizontal or spec.flip_vertical or spec.rotate_probability:
         images, valid = turn_only(images, valid, turn)
+    if spec.gamma is not None:
+        images = images.clamp_min(0).pow(_wide(draws.gamma()))
     if spec.jitter_probability > 0:
         changed = jitter(images, valid, **draws.jitter(images.shape[1]))
         images = torch.where(_wide(draws.jittered()), changed, images)

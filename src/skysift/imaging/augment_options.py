@@ -14,10 +14,11 @@ Probability = float
 
 
 class Augment(BaseModel):
-    """Random changes of an image, in this order: crop, jitter, flip, rotate, blur, threshold.
+    """Random changes of an image, in this order: crop and turn, gamma, jitter, flip, rotate, blur, threshold.
 
     The presets follow Riggi et al. 2024 (arXiv:2404.18462, section 3.3; `hulk`, and `banner`, which leaves out the
-    thresholding) and Cecconello et al. 2024 (arXiv:2411.14078; `cecconello2024`).
+    thresholding) and Cecconello et al. 2024 (arXiv:2411.14078; `cecconello2024`). `radio` is ours: sources have no
+    preferred direction and no preferred size or brightness, so views are turned by any angle, zoomed and stretched.
     `geometric` crops, flips and turns as `banner` does and leaves brightness alone, for methods that paint pixels.
     """
 
@@ -26,6 +27,12 @@ class Augment(BaseModel):
     preset_name: str = Field("custom", description="The preset it came from.")
     crop: tuple[float, float] | None = Field(None, description="Least and largest side of the crop, as a share.")
     crop_is_area: bool = Field(False, description="The shares are of the area, not of the side.")
+    angle_probability: float = Field(
+        0.0, ge=0, le=1, description="How often the crop is turned by any angle; what lies outside has no data."
+    )
+    gamma: tuple[float, float] | None = Field(
+        None, description="Least and largest power that values are raised to, drawn evenly in its logarithm."
+    )
     jitter_probability: float = Field(0.0, ge=0, le=1, description="How often colours are jittered.")
     jitter_strength: float = Field(1.0, ge=0, description="Factor on the next four.")
     brightness: float = Field(0.0, ge=0, description="Brightness factor is drawn from 1 -+ this.")
@@ -45,7 +52,7 @@ class Augment(BaseModel):
 
     @classmethod
     def preset(cls, name: str, /, **overrides: Any) -> Self:
-        """Return a preset (`hulk`, `banner`, `cecconello2024`, `geometric`, `none`) with some fields replaced.
+        """Return a preset (`hulk`, `banner`, `cecconello2024`, `geometric`, `radio`, `none`) with some fields replaced.
 
         Raises
         ------
@@ -60,6 +67,10 @@ class Augment(BaseModel):
     def _ranges(self) -> Self:
         if self.crop is not None and not 0 < self.crop[0] <= self.crop[1] <= 1:
             raise ValueError(f"crop {self.crop} must be two shares, the smaller first, in (0, 1]")
+        if self.angle_probability and self.crop is None:
+            raise ValueError("angle_probability turns the crop: give one, (1, 1) for the whole image")
+        if self.gamma is not None and not 0 < self.gamma[0] <= self.gamma[1]:
+            raise ValueError(f"gamma {self.gamma} must be two positive numbers, the smaller first")
         if not 0 < self.blur_sigma[0] <= self.blur_sigma[1]:
             raise ValueError(f"blur_sigma {self.blur_sigma} must be two positive numbers, the smaller first")
         low, high = self.threshold_percentile
@@ -103,6 +114,14 @@ PRESETS: Mapping[str, dict[str, Any]] = MappingProxyType(
             "flips_exclude_each_other": False,
             "blur_probability": 0.25,
             "blur_sigma": (0.1, 2.0),
+        },
+        "radio": {
+            "crop": (0.6, 1.0),
+            "angle_probability": 1.0,
+            "gamma": (0.6, 1.65),
+            "flip_horizontal": 0.5,
+            "blur_probability": 0.25,
+            "blur_sigma": (0.2, 1.7),
         },
         "geometric": _GEOMETRIC,
         "none": {},

@@ -90,7 +90,9 @@ def _augment_piece(images: Tensor, valid: Tensor, draws: Draws) -> Tensor:
     spec = draws.spec
     whole = bool(valid.all())
     if spec.crop is not None:
-        images, valid = crop_resize(images, valid, *draws.crop(), whole=whole)
+        images, valid = crop_resize(images, valid, *draws.crop(), draws.angle(), whole=whole)
+    if spec.gamma is not None:
+        images = images.clamp_min(0).pow(draws.gamma()[:, None, None, None])
     if spec.jitter_probability > 0:
         images = _jitter(images, valid, draws)
     images, valid = dihedral(images, valid, *draws.turns())

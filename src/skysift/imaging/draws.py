@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from skysift.imaging.augment_options import Augment
 
-DRAWS = 20
+DRAWS = 24
 GOLDEN = -7046029254386353131  # 0x9E3779B97F4A7C15 as a signed number
 FIRST = -4658895280553007687  # 0xBF58476D1CE4E5B9
 SECOND = -7723592293110705685  # 0x94D049BB133111EB
@@ -76,6 +77,19 @@ class Draws:
         assert self.spec.crop is not None
         side = self._between(0, *self.spec.crop)
         return side.sqrt() if self.spec.crop_is_area else side, self.u[:, 1], self.u[:, 2]
+
+    def angle(self) -> Tensor | None:
+        """Return by how much the crops are turned, (B,) [radian]; None where none ever is."""
+        if self.spec.angle_probability == 0:
+            return None
+        turned = self._event(19, self.spec.angle_probability)
+        return torch.where(turned, 2 * torch.pi * self.u[:, 20], 0.0)
+
+    def gamma(self) -> Tensor:
+        """Return the powers (B,) that values are raised to."""
+        assert self.spec.gamma is not None
+        low, high = self.spec.gamma
+        return self._between(21, math.log(low), math.log(high)).exp()
 
     def jittered(self) -> Tensor:
         """Return whose colours are jittered, (B,) bool."""

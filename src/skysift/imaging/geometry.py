@@ -1,4 +1,4 @@
-"""Crops, flips and quarter turns of a batch, with the validity of the pixels carried along."""
+"""Crops, flips and turns of a batch, with the validity of the pixels carried along."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ LEAST_WEIGHT = 0.5
 
 
 def crop_resize(
-    images: Tensor, valid: Tensor, side: Tensor, across: Tensor, down: Tensor, *, whole: bool = False
+    images: Tensor,
+    valid: Tensor,
+    side: Tensor,
+    across: Tensor,
+    down: Tensor,
+    angle: Tensor | None = None,
+    *,
+    whole: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Crop a square from each image and enlarge it to the image's size, bilinearly.
 
@@ -22,14 +29,19 @@ def crop_resize(
         (B,) side of the crop, as a share of S.
     across, down : Tensor
         (B,) where it lies, from 0 (left, top) to 1.
+    angle : Tensor, optional
+        (B,) by which the square is turned about its centre, anticlockwise as one sees the image [radian].
     whole : bool
         All pixels are valid.
 
     Returns
     -------
     tuple of Tensor
-        The same shapes. Invalid pixels weigh nothing; a pixel that is more than half made of them is invalid.
+        The same shapes. Invalid pixels weigh nothing, nor does what a turned square reaches outside of the image; a
+        pixel that is more than half made of those is invalid.
     """
+    if angle is not None:
+        return _crop_at_angle(images, valid, side, across, down, angle)
     number, _, height, width = images.shape
     grid = images.new_empty((number, height, width, 2))
     grid[..., 0] = places(width, side, across)[:, None, :]
@@ -39,10 +51,22 @@ def crop_resize(
     return sample_valid(images, valid, grid)
 
 
-def sample_valid(images: Tensor, valid: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
+def _crop_at_angle(
+    images: Tensor, valid: Tensor, side: Tensor, across: Tensor, down: Tensor, angle: Tensor
+) -> tuple[Tensor, Tensor]:
+    size = images.shape[-1]
+    centre = torch.stack([(2 * across - 1) * (1 - side), (2 * down - 1) * (1 - side)], -1)
+    steps = (2 * torch.arange(size, device=side.device) + 1) / size - 1
+    cosine, sine = ((side * part)[:, None, None] for part in (angle.cos(), angle.sin()))
+    x, y = steps[None, None, :], steps[None, :, None]
+    grid = torch.stack([cosine * x - sine * y, sine * x + cosine * y], -1) + centre[:, None, None]
+    return sample_valid(images, valid, grid, beyond="zeros")
+
+
+def sample_valid(images: Tensor, valid: Tensor, grid: Tensor, *, beyond: str = "border") -> tuple[Tensor, Tensor]:
     """Interpolate at the places of a grid (B, S, S, 2), as `crop_resize` does."""
     both = torch.cat([images, valid.to(images.dtype)], 1)
-    sampled = grid_sample(both, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    sampled = grid_sample(both, grid, mode="bilinear", padding_mode=beyond, align_corners=False)
     weight = sampled[:, -1:]
     kept = weight >= LEAST_WEIGHT
     return torch.where(kept, sampled[:, :-1] / weight.clamp_min(1e-6), 0.0), kept
