@@ -257,19 +257,33 @@ def _notes(job: Job, context: Context, epoch: int) -> dict[str, str]:
 
 
 def _batch_size(stage: Train, count: int, processes: int, context: Context) -> int:
-    """Return the batch size: the request's, or all cutouts where there are fewer."""
-    least = max(LEAST_CUTOUTS, stage.method.min_batch)
-    if count < least:
+    """Return the batch size: the request's, or all cutouts where there are fewer.
+
+    Each process needs two images, as batch normalisation has no scatter of one.
+    """
+    name, least = stage.method.name, max(stage.method.min_batch, 2 * processes)
+    if stage.batch_size < least:
+        where = f" over {processes} processes" if processes > 1 else ""
         raise RequestError(
-            f"training needs at least {least} cutouts and {stage.cutouts[:12]} holds {count}; add mosaics"
+            f"{name} needs at least {least} images in a batch{where}, not --batch-size {stage.batch_size}; raise it"
         )
     if stage.batch_size % processes:
         raise RequestError(
             f"--batch-size {stage.batch_size} can't be shared by {processes} processes; choose a multiple of that"
         )
+    if count < max(LEAST_CUTOUTS, least):
+        raise RequestError(
+            f"training with {name} needs at least {max(LEAST_CUTOUTS, least)} cutouts and {stage.cutouts[:12]} holds "
+            f"{count}; add mosaics"
+        )
     if count >= stage.batch_size:
         return stage.batch_size
     size = count - count % processes
+    if size < least:
+        raise RequestError(
+            f"{name} needs at least {least} images in a batch and {count} cutouts give {processes} processes {size}; "
+            "add mosaics or take fewer processes"
+        )
     context.warn(f"only {count} cutouts: the batch size is {size} instead of {stage.batch_size}")
     return size
 
