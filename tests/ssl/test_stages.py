@@ -127,9 +127,29 @@ def test_other_arithmetic_and_presets_train(trained: tuple[Store, Artifact], opt
     assert {value.dtype for name, value in state.items() if "num_batches" not in name} == {torch.float32}
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_masked_autoencoder_trains_and_carries_on(tmp_path: Path, channels: int) -> None:
+    small = {"name": "mae", "decoder_dim": 32, "decoder_depth": 1, "decoder_heads": 2}
+    options = QUICK | {"backbone": "test_vit", "image_size": 64, "method": small, "channels": channels}
+    stores = [Store(tmp_path / name) for name in ("whole", "stopped")]
+    stages = [Train(cutouts=store.run(ToyPack()).id, threads=1, **options) for store in stores]
+    whole = stores[0].run(stages[0])
+    assert json.loads((whole.folder / "training.json").read_text())["options"]["optimizer"] == "adamw"
+    calls = iter(range(100))
+    with pytest.raises(Stopped, match="after step 2 of 4"):
+        stores[1].run(stages[1], should_stop=lambda: next(calls) == 2)
+    assert published(stores[1].run(stages[1])) == published(whole)
+    assert set(name.split(".")[0] for name in load_file(whole.folder / "head.safetensors")) == {
+        "embed",
+        "decoder",
+        "paint",
+    }
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"method": "mae"}, "choose a vit_"),
         ({"backbone": "resnet19"}, "did you mean"),
         ({"preprocess": "sepia"}, "sepia"),
         ({"augment": "sepia"}, "sepia"),
