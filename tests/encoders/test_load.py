@@ -4,7 +4,9 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,7 +14,7 @@ from skysift.encoders import hub, load_encoder, save_encoder
 from skysift.encoders._torchvision import ensure
 from skysift.encoders.backbones import build_backbone
 from skysift.encoders.encoder import Encoder
-from skysift.errors import RequestError, SkysiftError
+from skysift.errors import RequestError, SkysiftError, SkysiftWarning
 from skysift.imaging import Preprocess
 
 HubFolder = Callable[[str], Path]
@@ -145,44 +147,80 @@ def snapshot(root: Path, repository: str) -> Path:
     return root / f"models--{repository.replace('/', '--')}" / "snapshots" / "abc"
 
 
-@pytest.mark.parametrize("kind", ["vit", "dinov2", "registers", "mae", "clip", "siglip", "convnext", "resnet"])
-def test_transformers_features(kind: str, hub_folder: HubFolder) -> None:
+def library_outputs(folder: Path, image: np.ndarray) -> tuple[Any, Any]:
+    """Run transformers' own processor and model on one picture (H, W, 3) of bytes of the model's own size."""
     ensure()
     import transformers
 
     from skysift.encoders.transformer import quiet
 
-    encoder = load_encoder(f"hf:{hub_folder(kind)}", image_size=32)
-    x = images(3, 32)
-    normalised = (x - 0.5) / 0.5
+    with quiet(transformers), torch.no_grad():
+        processor = transformers.AutoImageProcessor.from_pretrained(folder)
+        model = transformers.AutoModel.from_pretrained(folder).eval()
+        inputs = processor(images=image, return_tensors="pt", do_resize=False, do_center_crop=False)
+        if model.config.model_type == "vit_mae":
+            model.config.mask_ratio = 0.0
+            inputs["noise"] = torch.arange(16.0)[None]
+        tower = getattr(model, "vision_model", model)
+        features = model.get_image_features(**inputs) if tower is not model else None
+        return tower(**inputs), features
+
+
+@pytest.mark.parametrize(
+    ("kind", "pooled_by", "prefix"),
+    [
+        ("vit", "class token", 1),
+        ("dinov2", "class token", 1),
+        ("registers", "class token", 5),
+        ("dinov3", "class token", 5),
+        ("dinov3_convnext", "mean", 1),
+        ("mae", "class token", 1),
+        ("clip", "class token", 1),
+        ("siglip", "attention", 0),
+        ("siglip2", "attention", 0),
+        ("convnext", "mean", None),
+        ("resnet", "mean", None),
+    ],
+)
+def test_transformers_features_are_the_librarys_own(
+    kind: str, pooled_by: str, prefix: int | None, hub_folder: HubFolder
+) -> None:
+    picture = np.random.default_rng(7).integers(0, 256, (32, 32, 3)).astype(np.uint8)
+    encoder = load_encoder(f"hf:{hub_folder(kind)}")
+    assert encoder.image_size == 32
+    x = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
     with torch.no_grad():
         pooled, dense = encoder.encode(x), encoder.encode_dense(x)
         assert torch.equal(pooled, encoder.encode(x))  # a masked autoencoder must not draw
-        with quiet(transformers):
-            if kind in ("clip", "siglip"):
-                model = transformers.AutoModel.from_pretrained(hub_folder(kind)).eval().vision_model
-            else:
-                model = transformers.AutoModel.from_pretrained(hub_folder(kind)).eval()
-        if kind == "mae":
-            order = torch.arange(16.0).expand(2, -1)
-            model.config.mask_ratio = 0.0
-            last = model(pixel_values=normalised, noise=order).last_hidden_state
-            expected = last[:, 0]
-        else:
-            output = model(pixel_values=normalised)
-            last = output.last_hidden_state
-            expected = last[:, 0] if kind == "vit" else output.pooler_output.flatten(1)
-    torch.testing.assert_close(pooled, expected)
-    assert encoder.dim == 32
-    if last.ndim == 4:
-        torch.testing.assert_close(dense, last)
+    output, _ = library_outputs(hub_folder(kind), picture)
+    last = output.last_hidden_state
+    if pooled_by == "class token" and kind in ("vit", "mae"):  # no pooler, or one that was never trained
+        expected = last[:, 0]
+    else:
+        expected = output.pooler_output.flatten(1)
+    torch.testing.assert_close(pooled, expected, atol=1e-5, rtol=1e-5)
+    if pooled_by == "class token":
+        whole = encoder.module.vision_model if hasattr(encoder.module, "vision_model") else encoder.module
+        norm = getattr(whole, "post_layernorm", None)  # CLIP's class token passes one more normalisation
+        torch.testing.assert_close(pooled, last[:, 0] if norm is None else norm(last[:, 0]), atol=1e-5, rtol=1e-5)
+    assert encoder.dim == pooled.shape[1] == 32
+    if prefix is None:
+        torch.testing.assert_close(dense, last, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(expected, _normed(encoder.module, last.mean((2, 3))), atol=1e-5, rtol=1e-5)
         return
-    assert dense.shape == (2, 32, 4, 4)
-    prefix = {"siglip": 0, "registers": 5}.get(kind, 1)
-    torch.testing.assert_close(dense[1, :, 2, 3], last[1, prefix + 2 * 4 + 3])
+    side = round((last.shape[1] - prefix) ** 0.5)
+    assert dense.shape == (1, 32, side, side)
+    patches = last[0, prefix:].reshape(side, side, 32).permute(2, 0, 1)  # no class token, no registers
+    torch.testing.assert_close(dense[0], patches, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["vit", "dinov2", "clip", "siglip"])
+def _normed(module: Any, pooled: torch.Tensor) -> torch.Tensor:
+    """Apply the normalisation that ConvNeXt has behind its pool."""
+    with torch.no_grad():
+        return module.layernorm(pooled) if hasattr(module, "layernorm") else pooled
+
+
+@pytest.mark.parametrize("kind", ["vit", "dinov2", "registers", "dinov3", "clip", "siglip", "siglip2"])
 def test_transformers_at_another_size_and_grey(kind: str, hub_folder: HubFolder) -> None:
     encoder = load_encoder(f"hf:{hub_folder(kind)}", image_size=48, channels=1)
     assert encoder.preprocess.channels == 1
@@ -193,19 +231,83 @@ def test_transformers_at_another_size_and_grey(kind: str, hub_folder: HubFolder)
         torch.testing.assert_close(encoder.encode(x), three.encode(x.expand(-1, 3, -1, -1)))
 
 
-def test_transformers_own_normalisation_is_read(hub_folder: HubFolder, tmp_path: Path) -> None:
-    for file in hub_folder("vit").iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes())
-    settings = {"image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6], "size": {"height": 48, "width": 48}}
-    (tmp_path / "preprocessor_config.json").write_text(json.dumps(settings))
-    encoder = load_encoder(f"hf:{tmp_path}")
+def copy_of(folder: Path, place: Path, *, without: str = "preprocessor_config.json") -> Path:
+    place.mkdir(exist_ok=True)
+    for file in folder.iterdir():
+        if file.name != without:
+            (place / file.name).write_bytes(file.read_bytes())
+    return place
+
+
+def test_transformers_own_processor_is_read(hub_folder: HubFolder, tmp_path: Path) -> None:
+    def settings(**values: Any) -> Encoder:
+        (place / "preprocessor_config.json").write_text(json.dumps(values))
+        return load_encoder(f"hf:{place}")
+
+    place = copy_of(hub_folder("vit"), tmp_path / "vit")
+    means = {"image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6]}
+    encoder = settings(**means, size={"height": 48, "width": 48})
     assert encoder.description.mean == (0.1, 0.2, 0.3)
     assert encoder.description.std == (0.4, 0.5, 0.6)
     assert encoder.image_size == 48
-    (tmp_path / "preprocessor_config.json").write_text(json.dumps({"do_normalize": False}))
-    plain = load_encoder(f"hf:{tmp_path}", channels=1)
+    assert settings(**means, do_resize=False).image_size == 32  # the model's own
+    kind = {"image_processor_type": "CLIPImageProcessor"}
+    assert settings(**means, **kind, size={"shortest_edge": 64}, crop_size=40).image_size == 40
+    assert settings(**means, **kind, size={"shortest_edge": 64}, crop_size=40, do_center_crop=False).image_size == 64
+    plain = settings(do_normalize=False)
     assert plain.description.mean is None
-    assert plain.encode(images(1, 32)).shape == (2, 32)
+    assert plain.encode(images(3, 32)).shape == (2, 32)
+    (place / "preprocessor_config.json").write_text("{")
+    with pytest.raises(SkysiftError, match=r"can't read .*preprocessor_config\.json"):
+        load_encoder(f"hf:{place}")
+
+
+def test_a_processor_that_rescales_otherwise(hub_folder: HubFolder, tmp_path: Path) -> None:
+    """Pixels of 0-255, or of 0-2: the encoder's images stay in [0, 1], the backbone sees what it was trained on."""
+    picture = np.random.default_rng(8).integers(0, 256, (32, 32, 3)).astype(np.uint8)
+    x = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+    place = copy_of(hub_folder("vit"), tmp_path / "vit")
+    for values in (
+        {"do_rescale": False, "image_mean": [120.0] * 3, "image_std": [60.0] * 3},
+        {"rescale_factor": 2 / 255, "image_mean": [1.0, 0.9, 0.8], "image_std": [0.5] * 3},
+        {"rescale_factor": 2 / 255, "do_normalize": False},
+    ):
+        (place / "preprocessor_config.json").write_text(json.dumps(values))
+        output, _ = library_outputs(place, picture)
+        with torch.no_grad():
+            found = load_encoder(f"hf:{place}").encode(x)
+        torch.testing.assert_close(found, output.last_hidden_state[:, 0], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "mean"), [("dinov2", 0.485), ("clip", 0.48145466), ("siglip", 0.5), ("dinov3", 0.485)]
+)
+def test_without_a_processor_the_usual_numbers_with_a_warning(
+    kind: str, mean: float, hub_folder: HubFolder, tmp_path: Path
+) -> None:
+    place = copy_of(hub_folder(kind), tmp_path / kind)
+    with pytest.warns(SkysiftWarning, match=rf"comes without preprocessor_config\.json.*mean {mean:g}"):
+        encoder = load_encoder(f"hf:{place}")
+    assert encoder.description.mean is not None
+    assert encoder.description.mean[0] == mean
+    assert encoder.description == load_encoder(f"hf:{hub_folder(kind)}").description
+
+
+def test_a_processor_with_other_parts(hub_folder: HubFolder, tmp_path: Path) -> None:
+    """`processor_config.json` of a two-tower model holds the settings of images one level down."""
+    place = copy_of(hub_folder("clip"), tmp_path / "clip")
+    own = json.loads((hub_folder("clip") / "preprocessor_config.json").read_text())
+    (place / "processor_config.json").write_text(
+        json.dumps({"processor_class": "CLIPProcessor", "image_processor": own})
+    )
+    assert load_encoder(f"hf:{place}").description == load_encoder(f"hf:{hub_folder('clip')}").description
+
+
+def test_the_licence_of_a_card_is_kept(hub_folder: HubFolder, tmp_path: Path) -> None:
+    place = copy_of(hub_folder("vit"), tmp_path / "vit", without="")
+    assert "licence" not in load_encoder(f"hf:{place}").description.origin
+    (place / "README.md").write_text("---\nlicense: apache-2.0\ntags: [vision]\n---\n# A model\n")
+    assert load_encoder(f"hf:{place}").description.origin["licence"] == "apache-2.0"
 
 
 def test_transformers_random_is_seeded(hub_folder: HubFolder) -> None:
@@ -249,6 +351,9 @@ def test_weights_out_of_reach_are_a_clear_error_at_once(
     start = time.monotonic()
     with pytest.raises(SkysiftError, match=r"--weights-from.*--weights random") as caught:
         load_encoder(spec)
+    repository = {"timm:resnet18": "timm/resnet18.a1_in1k"}.get(spec, spec.removeprefix("hf:"))
+    assert f"`hf download {repository}`" in str(caught.value)
+    assert str(tmp_path) in str(caught.value)
     assert time.monotonic() - start < 6
     assert spec in str(caught.value)
     assert caught.value.exit_code == 1

@@ -16,8 +16,18 @@ from skysift.errors import RequestError, SkysiftError
 
 REACH_SECONDS = 4.0
 REMEMBERED_SECONDS = 60.0
+CARD = "README.md"
+LOCAL = "name a local copy with --weights-from, or use --weights random"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-REMEDY = "name a local copy with --weights-from, fetch it on a machine with network, or use --weights random"
+
+
+def remedy(repository: str) -> str:
+    """Return what to do about a model that can't be had: how its files get into the cache, and what else there is."""
+    from huggingface_hub import constants
+
+    return (
+        f"run `hf download {repository}` where there is network and copy its cache to {constants.HF_HUB_CACHE}, {LOCAL}"
+    )
 
 
 def timm_weights(name: str) -> Path:
@@ -59,11 +69,21 @@ def transformers_folder(repository: str, *, weights: bool = True) -> Path:
     """
     what = f"hf:{repository}"
     config = _first_of(repository, ("config.json",), what=what)
-    for optional in ("preprocessor_config.json", "processor_config.json"):
+    for optional in ("preprocessor_config.json", "processor_config.json", CARD):
         _fetch(repository, optional, what=what)
     if weights:
         _weights_of(repository, what)
     return config.parent
+
+
+def licence_of(folder: Path) -> str | None:
+    """Return the licence that the card of a model states, if there is a card."""
+    from huggingface_hub import ModelCard
+
+    try:
+        return ModelCard.load(folder / CARD, ignore_metadata_errors=True).data.license or None
+    except (OSError, ValueError):
+        return None
 
 
 def _weights_of(repository: str, what: str) -> None:
@@ -92,7 +112,7 @@ def _first_of(repository: str, names: Sequence[str], *, what: str) -> Path:
 def _absent(repository: str, names: Sequence[str], what: str) -> SkysiftError:
     wanted = " or ".join(names)
     return SkysiftError(
-        f"{what}: no {wanted} of {repository} in the hub's cache, nor to be had from the hub; {REMEDY}."
+        f"{what}: no {wanted} of {repository} in the hub's cache, nor to be had from the hub; {remedy(repository)}."
     )
 
 
@@ -111,11 +131,13 @@ def _fetch(repository: str, name: str, *, what: str) -> Path | None:
     if constants.HF_HUB_OFFLINE and _has_snapshot(repository):
         return None
     if constants.HF_HUB_OFFLINE:
-        raise SkysiftError(f"{what}: the weights are not in the cache of the hub and HF_HUB_OFFLINE is set; {REMEDY}.")
+        raise SkysiftError(f"{what}: not in the hub's cache, and HF_HUB_OFFLINE is set; {remedy(repository)}.")
     if not reachable(constants.ENDPOINT):
         if _has_snapshot(repository):
             return None
-        raise SkysiftError(f"{what}: not in the hub's cache, and {constants.ENDPOINT} can't be reached; {REMEDY}.")
+        raise SkysiftError(
+            f"{what}: not in the hub's cache, and {constants.ENDPOINT} can't be reached; {remedy(repository)}."
+        )
     # the library of HTTP changes between versions of the hub's client: its errors are reached through theirs
     network = cast("tuple[type[Exception], ...]", (OSError, *errors.HfHubHTTPError.__bases__))
     try:
@@ -132,7 +154,7 @@ def _fetch(repository: str, name: str, *, what: str) -> Path | None:
 
 def _failed(repository: str, name: str, what: str, error: Exception) -> SkysiftError:
     text = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return SkysiftError(f"{what}: {repository}/{name} can't be fetched ({text}); {REMEDY}.")
+    return SkysiftError(f"{what}: {repository}/{name} can't be fetched ({text}); {remedy(repository)}.")
 
 
 def _has_snapshot(repository: str) -> bool:
@@ -150,11 +172,11 @@ def _from_url(url: str, *, what: str) -> Path:
     if cached.is_file():
         return cached
     if not reachable(url):
-        raise SkysiftError(f"{what}: not in the cache ({cached}), and {url} can't be reached; {REMEDY}.")
+        raise SkysiftError(f"{what}: {url} can't be reached; put the file at {cached}, {LOCAL}.")
     try:
         return Path(download_cached_file(url, check_hash=True))
     except (OSError, RuntimeError) as error:
-        raise SkysiftError(f"{what}: {url} can't be fetched ({error}); {REMEDY}.") from error
+        raise SkysiftError(f"{what}: {url} can't be fetched ({error}); put the file at {cached}, {LOCAL}.") from error
 
 
 def reachable(address: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,8 +11,10 @@ from safetensors import SafetensorError
 from skysift.encoders.backbones import build_backbone, check_name, drawing, size_arguments, timm_library
 from skysift.encoders.checkpoint import DESCRIPTION, load_checkpoint
 from skysift.encoders.encoder import Description, Encoder, measured_dim, preset
-from skysift.encoders.hub import timm_weights, transformers_folder
+from skysift.encoders.hub import licence_of, timm_weights, transformers_folder
 from skysift.encoders.layouts import load_layout, read_tensors
+from skysift.encoders.processors import image_settings
+from skysift.encoders.timm_folder import TimmFolder, is_timm_folder, read_timm_folder
 from skysift.errors import RequestError, SkysiftError
 from skysift.imaging import Preprocess
 
@@ -30,7 +32,7 @@ class Request:
     Attributes
     ----------
     spec : str
-        `timm:NAME`, `hf:NAME`, `hf:FOLDER`, or a folder of ours.
+        `timm:NAME`, `hf:NAME`, a folder behind either, or a folder of ours.
     weights : str
         `pretrained`, or `random`: the same backbone with weights from `seed`.
     seed : int
@@ -75,8 +77,9 @@ def load_encoder(
     Parameters
     ----------
     spec : str
-        `timm:NAME` (any backbone of timm), `hf:NAME` (image models of transformers, image towers of CLIP and SigLIP;
-        also `hf:FOLDER`), the folder of an encoder of ours, or the id, name or prefix of a model in `store`.
+        `timm:NAME` (any backbone of timm), `hf:NAME` (image models of transformers, image towers of CLIP and SigLIP),
+        `timm:FOLDER` and `hf:FOLDER` (as `timm.models.save_for_hf` and `save_pretrained` write them), the folder of an
+        encoder of ours, or the id, name or prefix of a model in `store`.
     weights : str
         `pretrained`, or `random`: an untrained baseline.
     seed : int
@@ -90,7 +93,7 @@ def load_encoder(
         Preset that turns cutouts into images; `riggi2024` by default for models of the web, an encoder of ours
         brings its own.
     weights_from : path, optional
-        Local weights for `timm:NAME` (a checkpoint) or `hf:NAME` (a folder) instead of the hub's.
+        Local weights for `timm:NAME` (a checkpoint or a folder) or `hf:NAME` (a folder) instead of the hub's.
     store : Store, optional
         Where artifacts are.
 
@@ -116,27 +119,32 @@ def load_encoder(
 
 
 def _from_timm(request: Request, name: str) -> Encoder:
-    timm = timm_library()
-    check_name(name)
-    config = timm.models.get_pretrained_cfg(name)
+    folder = _timm_folder(request, name)
+    arguments: dict[str, Any] = {}
+    if folder is not None:
+        name, config, arguments = folder.name, folder.config, folder.arguments
+    else:
+        check_name(name)
+        config = timm_library().models.get_pretrained_cfg(name)
     own_channels, own_size, _ = config.input_size if config is not None else (3, 224, 224)
     channels, size = request.channels or own_channels, request.image_size or own_size
-    origin = {"weights": f"random, seed {request.seed}"}
-    if request.weights == "random":
-        module = build_backbone(name, channels=channels, seed=request.seed, image_size=size)
-    elif request.weights_from is not None:
-        module = build_backbone(name, channels=channels, image_size=size)
-        load_layout(module, read_tensors(request.weights_from))
-        origin = {"weights": "a local file"}
-    else:
+    local = folder.weights if folder is not None else request.weights_from
+    if request.weights == "pretrained" and local is None:
         module = _pretrained(name, channels, size)
         origin = {"weights": f"timm:{config.architecture}.{config.tag}", "licence": str(config.license or "not stated")}
+    else:
+        module = build_backbone(name, channels=channels, seed=request.seed, image_size=size, arguments=arguments)
+        origin = {"weights": f"random, seed {request.seed}"}
+        if request.weights == "pretrained":
+            load_layout(module, read_tensors(str(local)))
+            origin = {"weights": "a local file"} | ({} if folder is None else _licence(folder.config.license))
     module = module.eval()
     return Encoder(
         module,
         Description(
             family="timm",
             backbone=name.split(".")[0],
+            arguments=arguments,
             channels=channels,
             image_size=size,
             dim=measured_dim("timm", module, channels, size),
@@ -146,6 +154,14 @@ def _from_timm(request: Request, name: str) -> Encoder:
             origin=origin,
         ),
     )
+
+
+def _timm_folder(request: Request, name: str) -> TimmFolder | None:
+    """Return the folder of timm's that is meant, by `timm:FOLDER` or by `weights_from`."""
+    if request.weights_from is not None and Path(request.weights_from).is_dir():
+        return read_timm_folder(Path(request.weights_from), name)
+    place = Path(name).expanduser()
+    return read_timm_folder(place) if is_timm_folder(place) else None
 
 
 def _pretrained(name: str, channels: int, size: int) -> Any:
@@ -175,6 +191,8 @@ def _from_hub(request: Request, name: str) -> Encoder:
         raise RequestError(f"{place}: not a folder; --weights-from takes the folder that save_pretrained() wrote.")
     folder = place if place.is_dir() else transformers_folder(name, weights=not random)
     shown = str(place) if place.is_dir() else name
+    if is_timm_folder(folder):
+        return _from_timm(replace(request, weights_from=None), str(folder))
     if random:
         config = transformer.image_config(folder, shown)
         module = transformer.seeded(config, shown, request.seed)
@@ -184,8 +202,8 @@ def _from_hub(request: Request, name: str) -> Encoder:
     channels = request.channels or native
     if channels not in (1, native):
         raise RequestError(f"hf:{shown} takes images of {native} channels (or 1, repeated), not {channels}.")
-    mean, std, side = transformer.normalisation(folder, config, native)
-    size = request.image_size or side
+    settings = image_settings(folder, config, native, shown)
+    size = request.image_size or settings.side
     plain: dict[str, Any] = {k: v for k, v in config.to_dict().items() if k not in UNSTABLE}
     where = f"random, seed {request.seed}" if random else "a local folder" if place.is_dir() else f"hf:{name}"
     return Encoder(
@@ -197,10 +215,10 @@ def _from_hub(request: Request, name: str) -> Encoder:
             channels=channels,
             image_size=size,
             dim=_checked_dim(module, shown, channels, size),
-            mean=mean,
-            std=std,
+            mean=settings.mean,
+            std=settings.std,
             preprocess=_preprocess(request, channels, size),
-            origin={"weights": where},
+            origin={"weights": where} | ({} if random else _licence(licence_of(folder))),
         ),
     )
 
@@ -235,6 +253,10 @@ def _checked_dim(module: Any, name: str, channels: int, size: int) -> int:
     except (TypeError, ValueError, RuntimeError, AttributeError) as error:
         text = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise RequestError(f"hf:{name} can't encode images of {size} pixels alone ({text}).") from error
+
+
+def _licence(text: str | None) -> dict[str, str]:
+    return {"licence": text} if text else {}
 
 
 def _preprocess(request: Request, channels: int, size: int) -> Preprocess:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from skysift.encoders._torchvision import ensure
 from skysift.encoders.backbones import drawing, tokens_to_map
+from skysift.encoders.processors import side_of
 from skysift.errors import RequestError, SkysiftError
 
 MAY_LACK = ("pooler.dense.", "embeddings.mask_token")
@@ -141,28 +141,6 @@ def check_takes_images(module: Any, name: str) -> None:
         raise RequestError(f"hf:{name} takes no images but {getattr(module, 'main_input_name', 'something else')}.")
 
 
-def normalisation(
-    folder: Path, config: Any, channels: int
-) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None, int]:
-    """Return mean, std and side [pixel] of a model's images.
-
-    Read from `preprocessor_config.json` (or `processor_config.json`); without one, mean and scatter are 0.5.
-    """
-    found: dict[str, Any] = {}
-    for file in ("preprocessor_config.json", "processor_config.json"):
-        if (folder / file).is_file():
-            found = json.loads((folder / file).read_text())
-            found = found.get("image_processor", found)
-            break
-    side = (
-        _side(found.get("crop_size")) or _side(found.get("size")) or _side(getattr(config, "image_size", None)) or 224
-    )
-    if not found.get("do_normalize", True):
-        return None, None, side
-    mean, std = (found.get(key) or (0.5,) * channels for key in ("image_mean", "image_std"))
-    return tuple(map(float, mean)), tuple(map(float, std)), side
-
-
 def transformers_library() -> Any:
     """Return transformers, imported beside a torchvision that works."""
     ensure()
@@ -198,32 +176,34 @@ def _forward(module: nn.Module, images: Tensor) -> Any:
     if images.shape[1] == 1:
         images = images.expand(-1, getattr(config, "num_channels", 3), -1, -1)
     known = inspect.signature(module.forward).parameters
-    if "interpolate_pos_encoding" in known and _side(getattr(config, "image_size", None)) != images.shape[-1]:
+    if "interpolate_pos_encoding" in known and side_of(getattr(config, "image_size", None)) != images.shape[-1]:
         options["interpolate_pos_encoding"] = True
+    if "spatial_shapes" in known:
+        return _forward_patches(module, images, int(config.patch_size))
     if "noise" in known:
         # a masked autoencoder draws a random order of patches: keep all, in order
-        patches = (images.shape[-1] // _side(config.patch_size)) ** 2  # type: ignore[operator]
+        patches = (images.shape[-1] // (side_of(config.patch_size) or 1)) ** 2
         options["noise"] = torch.arange(patches, device=images.device, dtype=images.dtype).expand(len(images), -1)
         config.mask_ratio = 0.0
     return module(pixel_values=images, **options)
 
 
+def _forward_patches(module: nn.Module, images: Tensor, patch: int) -> Any:
+    """Run SigLIP 2 of any shape, which takes rows of patches (B, h w, P P C) and how they lie."""
+    side = images.shape[-1] // patch
+    rows = images.unfold(2, patch, patch).unfold(3, patch, patch).permute(0, 2, 3, 4, 5, 1).flatten(3).flatten(1, 2)
+    shapes = torch.tensor([[side, side]], device=images.device).expand(len(images), -1)
+    mask = torch.ones(rows.shape[:2], dtype=torch.int32, device=images.device)
+    return module(pixel_values=rows, pixel_attention_mask=mask, spatial_shapes=shapes)
+
+
 def _prefix(module: nn.Module, tokens: Tensor, images: Tensor) -> int:
     """Return how many tokens (class, registers) stand before the patches of square images."""
     count = tokens.shape[1]
-    patch = _side(getattr(module.config, "patch_size", None))
+    patch = side_of(getattr(module.config, "patch_size", None))
     if patch:
         grid = (images.shape[-1] // patch) ** 2
         if 0 <= count - grid < 16:
             return count - grid
     side = int(count**0.5)
     return count - side * side
-
-
-def _side(value: Any) -> int | None:
-    """Read a side from 224, [224, 224], {"height": 224, ...} or {"shortest_edge": 224}."""
-    if isinstance(value, dict):
-        value = value.get("height") or value.get("shortest_edge") or value.get("longest_edge")
-    if isinstance(value, list | tuple):
-        value = value[0] if value else None
-    return int(value) if value else None
