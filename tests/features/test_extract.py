@@ -243,8 +243,8 @@ def test_features_that_are_not_finite_are_refused(
 ) -> None:
     real = passes._pass
 
-    def huge(encoder: Encoder, pixels: PixelSource, rows: range, precision: Any) -> Any:
-        features = real(encoder, pixels, rows, precision)
+    def huge(encoder: Encoder, pixels: PixelSource, rows: range, *options: Any) -> Any:
+        features = real(encoder, pixels, rows, *options)
         if 20 in rows:
             features[20 - rows.start, 3] = 1e5
         return features
@@ -252,7 +252,7 @@ def test_features_that_are_not_finite_are_refused(
     monkeypatch.setattr(passes, "_pass", huge)
     with pytest.raises(SkysiftError, match="cutout 20 are not finite in float16; use float32"):
         store.run(Features(cutouts=cutouts.id, dtype="float16", **TINY))
-    monkeypatch.setattr(passes, "_pass", lambda e, p, rows, _: np.full((len(rows), e.dim), np.nan, np.float32))
+    monkeypatch.setattr(passes, "_pass", lambda e, p, rows, *_: np.full((len(rows), e.dim), np.nan, np.float32))
     with pytest.raises(SkysiftError, match=r"cutout 0 .* another encoder or preprocessing"):
         store.run(Features(cutouts=cutouts.id, seed=1, **TINY))
 
@@ -280,7 +280,7 @@ def test_the_gpus_loop_gives_the_same_numbers(store: Store, cutouts: Artifact) -
     encoder = load_encoder("timm:test_resnet", weights="random", image_size=32)
     pixels = PixelSource.open(cutouts, store.sources.locate)
     groups = [range(0, 60), range(60, 120), range(120, len(pixels))]
-    stream: Iterator[np.ndarray] = passes._on_gpu(encoder, pixels, groups, torch.device("cpu"), "float32")
+    stream: Iterator[np.ndarray] = passes._on_gpu(encoder, pixels, groups, torch.device("cpu"), "float32", 1)
     found = list(stream)
     assert [len(f) for f in found] == [len(g) for g in groups]
     expected = extract_rows(encoder, pixels, device="cpu")
