@@ -226,6 +226,7 @@ def test_local_weights_of_timm_and_transformers(store: Store, cutouts: Artifact,
     vit = store.run(Features(cutouts=cutouts.id, encoder=f"hf:{tmp_path / 'vit'}", image_size=32))
     assert vit.counts["dim"] == 16
     assert vit.config["encoder"] == "hf:local"
+    assert "comes without preprocessor_config.json" in vit.run["warnings"][0]
 
 
 def test_refusals(store: Store, cutouts: Artifact, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+import warnings
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -17,7 +18,7 @@ import torch
 from skysift.cutouts.pixels import PixelSource
 from skysift.encoders.encoder import Encoder
 from skysift.encoders.load import Request
-from skysift.errors import RequestError, SkysiftError
+from skysift.errors import RequestError, SkysiftError, SkysiftWarning
 from skysift.features.passes import Precision, encode_groups, groups_of, pick_device
 from skysift.features.specification import FOLDER, LOCAL
 from skysift.store.digest import write_json
@@ -72,7 +73,10 @@ def extract_features(stage: Features, context: Context) -> dict[str, Any]:
     if not len(pixels):
         raise RequestError(f"{cutouts.kind} {cutouts.id[:12]} holds no cutouts; make it with other options.")
     request = encoder_request(stage, context)
-    encoder = request.load()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        encoder = request.load()
+    context.keep_warnings(caught)
     writer = RowWriter(context.scratch / FEATURES, (len(pixels), encoder.dim), stage.dtype, BLOCK_ROWS)
     encode_all(writer, request, encoder, pixels, context, Options.of(stage, context.device))
     writer.publish(context.folder / FEATURES)
@@ -281,5 +285,7 @@ def _first(stream: Iterator[npt.NDArray[np.float32]], count: int) -> Iterator[np
 
 @lru_cache(maxsize=1)
 def _cached(request: Loadable) -> Encoder:
-    """Load an encoder once a worker."""
-    return request.load()
+    """Load an encoder once a worker; what is to be said of it was said before."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SkysiftWarning)
+        return request.load()
