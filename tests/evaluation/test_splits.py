@@ -257,3 +257,37 @@ def test_too_few_validation_samples_are_none(stack):
         (fold,) = make_folds(samples, options, draws=1, seed=0).folds
         assert (len(fold.validation) > 0) == parted
         assert parted or np.array_equal(fold.fit, fold.train)
+
+
+def test_folds_test_every_sample_once_and_are_stratified(stack):
+    samples = make_samples(*stack)
+    share = np.bincount(samples.classes) / 5
+    found = make_folds(samples, Splitting(split="image", folds=5), draws=10, seed=3).folds
+    for turn in (found[:5], found[5:]):
+        tested = np.concatenate([fold.test for fold in turn])
+        assert np.array_equal(np.sort(tested), np.arange(300))
+        for fold in turn:
+            counts = np.bincount(samples.classes[fold.test], minlength=3)
+            assert np.abs(counts - share).max() < 1
+            assert len(np.intersect1d(fold.test, fold.train)) == 0
+    assert not np.array_equal(found[0].test, found[5].test)
+
+
+def test_folds_keep_sky_cells_whole(catalogue_tables):
+    samples = survey(catalogue_tables)
+    groups, _ = group_samples(samples, "sky", None)
+    found = make_folds(samples, Splitting(split="sky", folds=3), draws=3, seed=0).folds
+    for fold in found:
+        assert not set(groups[fold.test]) & set(groups[fold.train])
+    sides = np.concatenate([np.unique(groups[fold.test]) for fold in found])
+    assert len(np.unique(sides)) == len(sides)
+
+
+def test_more_folds_than_groups_and_a_fixed_split(catalogue_tables, stack):
+    samples = survey(catalogue_tables, n_mosaics=3, positions="null")
+    with pytest.raises(RequestError, match="3 groups by mosaic and 5 folds"):
+        make_folds(samples, Splitting(split="mosaic", folds=5), draws=5, seed=0)
+    table, mosaics, features = stack
+    fixed = make_samples(table.append_column("split", [["test", "train"] * 150]), mosaics, features)
+    with pytest.raises(RequestError, match="no folds"):
+        make_folds(fixed, Splitting(split="fixed", folds=5), draws=5, seed=0)

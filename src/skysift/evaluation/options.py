@@ -25,6 +25,11 @@ class Drawing(BaseModel):
         None, ge=0, le=FINEST_ORDER, description="HEALPix order of the cells; by default the coarsest with 64 cells."
     )
     test_fraction: float = Field(0.3, gt=0, lt=1, description="Share of each class for the test.")
+    folds: int | None = Field(
+        None,
+        ge=2,
+        description="Cross-validation: so many draws in a row test every sample once, in place of test_fraction.",
+    )
     validation_fraction: float = Field(
         0.2, gt=0, lt=1, description="Share of the training samples that chooses k and C before the last fit."
     )

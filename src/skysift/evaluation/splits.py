@@ -93,11 +93,19 @@ def make_folds(samples: Samples, options: Splitting, *, draws: int, seed: int) -
             f"All {len(samples)} labelled cutouts are in one {place}, so there is no way to part training from test by "
             "it: use a larger --cell-order, or --split image."
         )
+    if options.folds is not None and count < options.folds:
+        raise RequestError(
+            f"There are {count} groups by {by} and {options.folds} folds: use fewer folds or finer groups."
+        )
     folds: list[Fold] = []
     notes: list[str] = []
     for draw in range(draws):
-        rng = _generator(seed, draw, 0)
-        in_test = part_groups(groups, samples.classes, len(samples.class_set), options.test_fraction, rng)
+        if options.folds is not None:
+            turn, part = divmod(draw, options.folds)
+            in_test = part_evenly(groups, samples.classes, options.folds, _generator(seed, turn, 5)) == part
+        else:
+            rng = _generator(seed, draw, 0)
+            in_test = part_groups(groups, samples.classes, len(samples.class_set), options.test_fraction, rng)
         folds.append(_fold(samples, groups, in_test, options, seed, draw, notes))
     return Folds(folds, by, count, order, _once(notes))
 
@@ -173,7 +181,21 @@ def part_groups(
     return chosen[groups]
 
 
+def part_evenly(groups: Rows, classes: Rows, parts: int, rng: np.random.Generator) -> Rows:
+    """Part whole groups so that every class is spread evenly; return the number of the part (n,) of each sample."""
+    part = np.full(len(groups), parts - 1, dtype=np.int64)
+    left = np.arange(len(groups))
+    for number in range(parts - 1):
+        local = np.unique(groups[left], return_inverse=True)[1].astype(np.int64)
+        chosen = part_groups(local, classes[left], int(classes.max()) + 1, 1 / (parts - number), rng)
+        part[left[chosen]] = number
+        left = left[~chosen]
+    return part
+
+
 def _fixed_folds(samples: Samples, options: Splitting, draws: int, seed: int) -> Folds:
+    if options.folds is not None:
+        raise RequestError("The data set's own split has no folds: choose --split sky or image, or leave folds out.")
     if samples.fixed is None:
         raise RequestError("The data set comes with no split into train and test: choose --split sky or image.")
     groups, _ = group_samples(samples, "image", None)
