@@ -191,7 +191,9 @@ def test_a_class_smaller_than_a_fraction_allows(tmp_path, inputs):
     made = inputs(store, {"only": [(1.5, 0)]}, {"d": 5}, sizes=(60, 50, 6))
     artifact = store.run(Benchmark(**made, fractions=(1, 0.1), draws=3))
     summary = json.loads(artifact.path("summary.json").read_text())
-    assert [note for note in summary["notes"] if "class c2 has 4 training samples" in note and "0.1" in note]
+    assert summary["notes"] == [
+        "dataset 'd': label fraction 0.1 is less than one training sample of c2 (4): one is taken"
+    ]
     about = {entry["fraction"]: entry for entry in summary["datasets"]["d"]["fractions"]}
     assert set(about[0.1]["train"]) == {round(0.1 * 42) + round(0.1 * 35) + 1}
     assert artifact.path("comparisons.parquet").is_file()

@@ -142,18 +142,16 @@ def _common_twins(loaded: list[Samples]) -> NDArray[np.int64]:
 
 def _small_classes(samples: Samples, folds: dict[float, Folds], fractions: tuple[float, ...]) -> list[str]:
     """Say where a class has too few training samples for a label fraction: one is taken all the same."""
-    whole = folds[1.0].folds
+    counts = np.array(
+        [np.bincount(samples.classes[f.train], minlength=len(samples.class_set)) for f in folds[1.0].folds]
+    )
     notes = []
-    for index, label in enumerate(samples.class_set.names):
-        counts = [int((samples.classes[fold.train] == index).sum()) for fold in whole]
-        least = min((n for n in counts if n), default=0)
-        short = [fraction for fraction in fractions if fraction * least < 1]
-        if least and short:
-            listed = ", ".join(f"{fraction:g}" for fraction in sorted(short, reverse=True))
-            notes.append(
-                f"class {label} has {least} training samples in some draw, less than one at label fraction {listed}: "
-                "one is taken"
-            )
+    for fraction in sorted(fractions, reverse=True):
+        least = np.where(counts.any(axis=0), np.where(counts > 0, counts, counts.max()).min(axis=0), 0)
+        short = [(samples.class_set.names[k], n) for k, n in enumerate(least) if 0 < n * fraction < 1]
+        if short:
+            listed = ", ".join(f"{label} ({n})" for label, n in short)
+            notes.append(f"label fraction {fraction:g} is less than one training sample of {listed}: one is taken")
     return notes
 
 
