@@ -11,6 +11,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 import skysift
 from skysift.cli import benchmarking, inspection, pipelines, simulation, stages
+from skysift.cli.company import in_company
 from skysift.cli.legacy import modernise
 from skysift.errors import SkysiftError, Stopped
 
@@ -37,7 +38,10 @@ def build_app() -> App:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code: 0, 1 for a failure, 2 for a wrong request, 130 if stopped."""
-    tokens = modernise(list(sys.argv[1:] if arguments is None else arguments))
+    return in_company(modernise(list(sys.argv[1:] if arguments is None else arguments)), _run)
+
+
+def _run(tokens: Sequence[str]) -> int:
     debug = "--debug" in tokens
     try:
         build_app()(tokens, result_action="return_value", exit_on_error=False, print_error=False)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -43,6 +45,7 @@ def make_fabric(device: str, precision: str) -> Fabric:
         raise RequestError(f"--device {device} is unknown; there are {', '.join(KINDS)}, and cuda:N")
     if kind == "auto":
         kind = "cuda" if torch.cuda.is_available() else "cpu"
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     processes = World.of().size
     on_each = int(os.environ.get("LOCAL_WORLD_SIZE", str(processes)))
     try:
@@ -65,6 +68,7 @@ def make_fabric(device: str, precision: str) -> Fabric:
 def together(fabric: Fabric) -> Iterator[None]:
     """Join the processes of a Fabric meanwhile; after an error the others may be gone, and nobody says goodbye."""
     fabric.launch()
+    warnings.filterwarnings("ignore", message="Grad strides do not match")  # of 1x1 convolutions: no matter
     yield
     if dist.is_initialized():
         dist.destroy_process_group()

@@ -43,9 +43,11 @@ class World:
         RequestError
             If `srun` put different numbers of processes on its nodes.
         """
-        if "WORLD_SIZE" not in environment and "SLURM_STEP_NODELIST" in environment:
+        if "RANK" not in environment and "SLURM_STEP_NODELIST" in environment:
             _translate(environment)
-        return cls(int(environment.get("RANK", "0")), int(environment.get("WORLD_SIZE", "1")))
+        if "RANK" not in environment:
+            return cls(0, 1)
+        return cls(int(environment["RANK"]), int(environment.get("WORLD_SIZE", "1")))
 
 
 def _translate(environment: MutableMapping[str, str]) -> None:
@@ -132,8 +134,8 @@ class Channel:
             time.sleep(POLL_SECONDS)
 
     def fail(self, text: str) -> None:
-        """Leave word of an error in this process."""
-        self._tell("failure", {"rank": self.world.rank, "text": text})
+        """Leave word of an error in this process, unless another one failed first."""
+        self._store.compare_set("failure", "", json.dumps({"rank": self.world.rank, "text": text}))
 
     def failure(self, patience: float = 0.0) -> str | None:
         """Return what went wrong in another process, waiting so many seconds for word of it."""
