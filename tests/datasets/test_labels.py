@@ -137,3 +137,7 @@ def test_sets_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="source"):
         Dataset()
     assert not list((tmp_path / "store").glob("dataset/*"))
+
+
+def test_a_label_map_in_one_text_is_several_entries() -> None:
+    assert read_label_map("FR-I=0..4, FR-II=5..7") == ("FR-I=0..4", "FR-II=5..7")
