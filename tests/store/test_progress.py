@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import heapq
 import io
+import itertools
 
+import numpy as np
 import pytest
 
 from skysift.store import progress
@@ -44,11 +47,58 @@ def test_estimate_at_a_third_is_kept(clock: Clock) -> None:
     assert record["estimate_at_third"] == pytest.approx(60, rel=0.05)
 
 
-def test_what_is_under_way_counts_half(clock: Clock) -> None:
+def test_of_two_at_once_the_other_is_nearly_done_too(clock: Clock) -> None:
     with Progress(quiet=True).bar(2, "work", parallel=2) as bar:
-        clock.now += 9
+        clock.now += 10
         bar.advance()
-        assert bar.remaining() == pytest.approx(3)
+        assert bar.remaining() == pytest.approx(1.5)
+
+
+def test_what_waits_takes_its_turn(clock: Clock) -> None:
+    with Progress(quiet=True).bar(7, "work", parallel=3) as bar:
+        assert bar.remaining() is None
+        clock.now += 10
+        bar.advance(3)
+        assert bar.remaining() == pytest.approx(20)
+        clock.now += 4
+        assert bar.remaining() == pytest.approx(16)
+        clock.now += 6
+        bar.advance(3)
+        assert bar.remaining() == pytest.approx(10)
+        clock.now += 12
+        bar.advance()
+        assert bar.remaining() == 0
+
+
+def test_later_rounds_tell_more_than_the_first(clock: Clock) -> None:
+    with Progress(quiet=True).bar(20, "work", parallel=2) as bar:
+        for pause in (30, 10):
+            clock.now += pause
+            bar.advance(2)
+        assert bar.remaining() == pytest.approx(80)
+
+
+def finished(durations: list[float], workers: int) -> list[float]:
+    """When each task is seen to be done, in their order: never before those that stand in front of it."""
+    free, ends = [0.0] * workers, []
+    for duration in durations:
+        ends.append(heapq.heapreplace(free, free[0] + duration) + duration)
+    return list(itertools.accumulate(ends, max))
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4, 8])
+@pytest.mark.parametrize("tasks", [2, 3, 4, 7, 20, 100])
+def test_within_thirty_percent_at_a_third(clock: Clock, workers: int, tasks: int) -> None:
+    rng = np.random.default_rng(tasks)
+    for _ in range(50):
+        start = clock.now
+        shown = Progress(quiet=True)
+        with shown.bar(tasks, "work", parallel=workers) as bar:
+            for end in finished(list(rng.uniform(0.9, 1.1, tasks)), workers):
+                clock.now = start + end
+                bar.advance()
+        [record] = shown.history
+        assert 0.7 < record["estimate_at_third"] / record["seconds"] < 1.3
 
 
 def test_resumed_work_does_not_look_fast(clock: Clock) -> None:
@@ -57,6 +107,15 @@ def test_resumed_work_does_not_look_fast(clock: Clock) -> None:
         bar.advance()
         clock.now += 5
         bar.advance()
+        assert bar.remaining() == pytest.approx(40)
+
+
+def test_reported_work_that_was_done_before_does_not_look_fast(clock: Clock) -> None:
+    with Progress(quiet=True).bar(1, "work") as bar:
+        bar.update(9000, 10000)
+        for done in (9100, 9200):
+            clock.now += 5
+            bar.update(done, 10000)
         assert bar.remaining() == pytest.approx(40)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -12,39 +13,116 @@ from skysift.readable import clock
 T = TypeVar("T")
 QUIET_SECONDS = 2.0
 LINE_SECONDS = 10.0
+OVERDUE = 0.15
+"""What is left of a step that takes longer than the mean, as a fraction of the mean."""
+
+
+class Pace:
+    """The mean pace of steps that are done one after the other, since the first one finished.
+
+    So what comes before the first step (a model that is loaded, files that are opened) is left out.
+    """
+
+    def __init__(self, start: float) -> None:
+        self._start = start
+        self._done = 0
+        self._first: tuple[float, int] | None = None
+
+    def finish(self, now: float, n: int) -> None:
+        """Count `n` more steps."""
+        self._done += n
+        if self._first is None and self._done:
+            self._first = (now, self._done)
+
+    def remaining(self, now: float, left: int) -> float | None:
+        """Return the seconds that `left` further steps take, None while nothing is known."""
+        if self._first is None:
+            return None
+        when, count = self._first
+        if self._done - count >= count:
+            return (now - when) / (self._done - count) * left
+        return (now - self._start) / self._done * left
+
+
+class Slots:
+    """The pace of steps of which `slots` are worked on at once, each new one as soon as another has finished.
+
+    A step takes as long as those that finished, without the first round where a later one is done (workers import
+    what they need then). What remains is as long as the steps under way and those that wait take on that many slots.
+    """
+
+    def __init__(self, start: float, slots: int) -> None:
+        self._slots = slots
+        self._under_way = deque([start] * slots)
+        self._rounds = [(0, 0.0), (0, 0.0)]  # steps and their seconds: of the first round, and later
+
+    def finish(self, now: float, n: int) -> None:
+        """Count `n` more steps, in the order in which they began."""
+        for _ in range(n):
+            late = sum(count for count, _ in self._rounds) >= self._slots
+            count, seconds = self._rounds[late]
+            self._rounds[late] = (count + 1, seconds + now - self._under_way.popleft())
+            self._under_way.append(now)
+
+    def remaining(self, now: float, left: int) -> float | None:
+        """Return the seconds that `left` further steps take, None while nothing is known."""
+        (first, first_seconds), (late, late_seconds) = self._rounds
+        if not first or not left:
+            return 0.0 if first else None
+        if late >= self._slots:
+            each = late_seconds / late
+        else:
+            each = (first_seconds + late_seconds) / (first + late)
+        begun = list(self._under_way)[:left]
+        free = sorted(max(start + each - now, OVERDUE * each) for start in begun)
+        rounds, more = divmod(left - len(begun), self._slots)
+        return rounds * each + max(free[-1], free[more - 1] + each if more else 0.0)
 
 
 class Bar:
-    """Counts finished steps and estimates what remains from the mean pace since the first one finished.
+    """Counts finished steps and estimates what remains.
 
-    Where several steps are worked on at once (`parallel`), those under way count half until the pace is known.
+    Parameters
+    ----------
+    total : int
+        Steps in all; they take about as long as each other.
+    label : str
+        What is being done.
+    stream : file
+        Where to show it.
+    done : int
+        Steps that were finished before.
+    parallel : int
+        Steps that are worked on at once.
     """
 
     def __init__(self, total: int, label: str, stream: Any, done: int = 0, parallel: int = 1) -> None:
-        self.total, self.label, self.done, self.parallel = total, label, done, parallel
+        self.total, self.label, self.done = total, label, done
         self._stream, self._note = stream, ""
         self._start = self._last = time.monotonic()
-        self._first: tuple[float, int] | None = None
+        self._pace = Slots(self._start, parallel) if parallel > 1 else Pace(self._start)
         self._third: float | None = None
         self._initial = done
         self._live = bool(getattr(stream, "isatty", lambda: False)())
-        self._shown = False
+        self._shown = self._counted = False
 
     def advance(self, n: int = 1) -> None:
         """Count `n` more finished steps."""
         self.done += n
         now = time.monotonic()
-        if self._first is None:
-            self._first = (now, self.done)
+        self._pace.finish(now, n)
         if self._third is None and 3 * (self.done - self._initial) >= self.total - self._initial:
             left = self.remaining()
             self._third = None if left is None else now - self._start + left
         self._show(now)
 
     def update(self, done: int, total: int, note: str = "") -> None:
-        """Take over the counts of a function that reports `(done, total, what)` itself."""
-        self.total = total
+        """Take over the counts of a function that reports `(done, total, what)` itself, first what it begins with."""
         self.note(note)
+        if not self._counted:
+            self.total, self.done, self._initial, self._counted = total, done, done, True
+            return
+        self.total = total
         self.advance(done - self.done)
 
     def note(self, text: str) -> None:
@@ -53,17 +131,7 @@ class Bar:
 
     def remaining(self) -> float | None:
         """Return the estimated seconds to the end, None while nothing is known."""
-        if self._first is None:
-            return None
-        now = time.monotonic()
-        when, count = self._first
-        steps, left = self.done - count, self.total - self.done
-        enough = 2 * self.parallel if self.parallel > 1 else 1
-        if steps >= max(enough, count - self._initial):
-            return (now - when) / steps * left
-        half_done = 0.5 * min(self.parallel, left) if self.parallel > 1 else 0.0
-        finished = self.done - self._initial + half_done
-        return (now - self._start) / finished * (left - half_done) if finished else None
+        return self._pace.remaining(time.monotonic(), self.total - self.done)
 
     def close(self) -> dict[str, Any]:
         """End the line; return what was estimated at one third and what it took, in seconds."""
