@@ -22,7 +22,8 @@ from skysift.store import Store
 from tests.conftest import ROOT
 from tests.store.toys import Squares
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+PATHS = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+ENVIRONMENT = {**os.environ, "PYTHONPATH": PATHS, "OMP_NUM_THREADS": "1"}
 
 
 def free_port() -> int:
@@ -50,7 +51,9 @@ def dask(*arguments: str) -> subprocess.Popen[bytes]:
 @pytest.mark.slow
 def test_embedded_cluster_is_loopback_encrypted_and_in_order() -> None:
     with Engine(workers=2, memory_limit="1GB") as engine:
-        assert list(engine.imap(math.sqrt, range(20))) == [math.sqrt(n) for n in range(20)]
+        results = engine.imap(math.sqrt, range(20))
+        assert len(engine.client.scheduler_info()["workers"]) == 2, "workers are up before the first item counts"
+        assert list(results) == [math.sqrt(n) for n in range(20)]
         info = engine.client.scheduler_info()
         assert engine.client.scheduler.address.startswith("tls://127.0.0.1:")
         assert all(worker["memory_limit"] == 1_000_000_000 for worker in info["workers"].values())
@@ -106,6 +109,81 @@ def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
         artifact = Store(tmp_path / "b").run(Squares(count=12, die_once=str(tmp_path / "flag")), engine=engine)
     assert (tmp_path / "flag").exists()
     assert artifact.digest() == Store(tmp_path / "a").run(Squares(count=12)).digest()
+
+
+STARTING = """
+import os, signal, sys, threading
+import distributed
+from skysift.cli.running import Running, Session
+from skysift.errors import Stopped
+from tests.store.toys import Squares
+
+real = distributed.LocalCluster
+
+def start(**options):
+    threading.Timer(0.3, lambda: os.killpg(os.getpgrp(), signal.SIGINT)).start()
+    return real(**options)
+
+distributed.LocalCluster = start
+if __name__ == "__main__":
+    try:
+        with Session(Running(store=sys.argv[1], workers=2, quiet=True)) as active:
+            active.run(Squares(count=40, pause=0.1))
+    except Stopped as stopped:
+        sys.exit(f"stopped {stopped}")
+"""
+
+
+def python(code: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(
+        command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=120, start_new_session=True
+    )
+
+
+@pytest.mark.slow
+def test_an_interrupt_while_workers_start_stops_in_order(tmp_path: Path) -> None:
+    done = python(STARTING, tmp_path / "store")
+    *told, last = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert last == "stopped by SIGINT; give the same command again and it carries on."
+    assert set(told) <= {"stopping as soon as the workers are up"}
+    assert not list(Store(tmp_path / "store").artifacts())
+    with Engine(workers=2) as engine:
+        again = Store(tmp_path / "store").run(Squares(count=40), engine=engine)
+    assert again.digest() == Store(tmp_path / "fresh").run(Squares(count=40)).digest()
+
+
+DYING = """
+import os
+from skysift.engine import Engine
+from skysift.errors import SkysiftError
+
+if __name__ == "__main__":
+    try:
+        with Engine(workers=2) as engine:
+            list(engine.imap(os._exit, [1, 1, 1]))
+    except SkysiftError as error:
+        print(error)
+"""
+
+
+@pytest.mark.slow
+def test_workers_that_die_again_and_again_are_told_of_once() -> None:
+    done = python(DYING)
+    assert done.stdout.startswith("Workers died 3 times at the same piece of work")
+    assert done.stderr == ""
+
+
+def test_a_cluster_that_fails_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    import distributed
+
+    def fail(**options: object) -> None:
+        raise RuntimeError("Nanny failed to start.")
+
+    monkeypatch.setattr(distributed, "LocalCluster", fail)
+    with Engine(workers=2) as engine, pytest.raises(SkysiftError, match="The workers could not start"):
+        engine.imap(math.sqrt, range(4))
 
 
 def test_no_scheduler_there() -> None:

@@ -6,10 +6,13 @@ import contextlib
 import logging
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from multiprocessing import resource_tracker
 from pathlib import Path
+from types import FrameType
 from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
@@ -168,21 +171,24 @@ class Engine:
     def imap(self, fn: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """Yield `fn(item)` for each item, in order; work of a lost worker is done again by another.
 
-        A single item is worked on in this process, with one thread as by a worker: no cluster starts for it.
+        Workers are up when this returns; what `fn` needs is imported there. A single item is worked on in this
+        process, with one thread as by a worker: no cluster starts for it.
 
         Raises
         ------
         SkysiftError
             If a task takes its worker down again and again.
         """
-        from distributed import KilledWorker
-        from threadpoolctl import threadpool_limits
-
         items = list(items)
         if len(items) <= 1 and not self.remote:
-            with threadpool_limits(limits=1):
-                yield from map(fn, items)
-            return
+            return _here(fn, items)
+        if not self.remote:
+            self.client.run(_nothing, fn, on_error="ignore")
+        return self._spread(fn, items)
+
+    def _spread(self, fn: Callable[[T], R], items: list[T]) -> Iterator[R]:
+        from distributed import KilledWorker
+
         ahead = 3 * self.workers
         pending: deque[Any] = deque()
         try:
@@ -193,6 +199,9 @@ class Engine:
             while pending:
                 yield pending.popleft().result()
         except KilledWorker as error:
+            if not self.remote:  # workers that are stopped while they start anew print tracebacks
+                with contextlib.suppress(TimeoutError):
+                    self.client.wait_for_workers(self._local, timeout=10)
             raise SkysiftError(
                 f"Workers died {TRIES} times at the same piece of work, most often for lack of memory: "
                 "give fewer --workers or a larger --memory-limit."
@@ -220,6 +229,7 @@ class Engine:
         from distributed import Client
         from distributed.security import Security
 
+        _silence()
         dask.config.set({"distributed.scheduler.allowed-failures": TRIES, "distributed.admin.tick.limit": "30s"})
         if self._config is not None:
             self._cluster = self._config.build()
@@ -239,22 +249,37 @@ class Engine:
                 return Client(self._scheduler, security=security, timeout=10, set_as_default=False)
             except (OSError, ValueError) as error:
                 raise SkysiftError(f"No Dask scheduler answers at {self._scheduler}: {error}.") from None
-        with _deaf_to_interrupts():
+        with _interrupts_wait():
             self._cluster = _local_cluster(self._local, self._memory_limit)
         return Client(self._cluster, set_as_default=False)
 
 
 @contextlib.contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Let processes that start meanwhile never see Ctrl-C: it is this process that stops them, in order."""
+def _interrupts_wait() -> Iterator[None]:
+    """Hold Ctrl-C back while processes start: this one stops once they are up, and they never see it.
+
+    A process inherits the signals that are blocked. It is this process that stops the others, in order.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource_tracker.ensure_running()  # or its start lets SIGINT through in the thread that starts processes
+    asked: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        asked.append(number)
+        print("stopping as soon as the workers are up", file=sys.stderr)
+
+    before = signal.signal(signal.SIGINT, note)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
+        waiting = signal.SIGINT in signal.sigpending()
         signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if asked and not waiting:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _local_cluster(workers: int, memory_limit: str) -> Any:
@@ -265,21 +290,43 @@ def _local_cluster(workers: int, memory_limit: str) -> Any:
 
     if memory_limit != "auto" and parse_bytes(memory_limit) < LEAST_MEMORY:
         raise RequestError(f"--memory-limit {memory_limit} is less than a worker needs to start: give 256MB or more.")
-    dask.config.set({f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in MALLOC.items()})
-    for name in ("distributed", "distributed.nanny", "distributed.worker", "distributed.scheduler"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    return LocalCluster(
-        n_workers=workers,
-        threads_per_worker=1,
-        processes=True,
-        host="127.0.0.1",
-        scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
-        worker_dashboard_address="127.0.0.1:0",
-        memory_limit=memory_limit,
-        security=True,
-        silence_logs=logging.ERROR,
-        env=ONE_THREAD,
-    )
+    environment = {**MALLOC, "DASK_LOGGING__DISTRIBUTED": "critical"}
+    dask.config.set({f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in environment.items()})
+    try:
+        return LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
+            worker_dashboard_address="127.0.0.1:0",
+            memory_limit=memory_limit,
+            security=True,
+            silence_logs=logging.CRITICAL,
+            env=ONE_THREAD,
+        )
+    except RuntimeError as error:
+        raise SkysiftError(
+            f"The workers could not start ({error}): try again, or give fewer with --workers."
+        ) from error
+
+
+def _silence() -> None:
+    """Keep Dask's log to itself: what a user must know is raised, and a stop leaves errors there that are none."""
+    for name in list(logging.root.manager.loggerDict):
+        if name.split(".")[0] == "distributed":
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _nothing(fn: Any) -> None:
+    """Receive a function, and with it what its module imports."""
+
+
+def _here(fn: Callable[[T], R], items: list[T]) -> Iterator[R]:
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1):
+        yield from map(fn, items)
 
 
 def _cores() -> int:

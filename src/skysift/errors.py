@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+CARRY_ON = "give the same command again and it carries on."
+
 
 class SkysiftError(Exception):
     """A failure while working; the command line exits with 1."""

@@ -30,7 +30,8 @@ def run_apart(store: Store, marks: Path, pause: float) -> subprocess.Popen[bytes
         "from tests.store.toys import Squares\n"
         f"Store({str(store.root)!r}).run(Squares(pause={pause}, marks={str(marks)!r}), engine=Threads(1))"
     )
-    return subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONPATH": paths})
 
 
 def wait_for(condition: object, seconds: float = 30.0) -> None:

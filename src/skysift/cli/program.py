@@ -13,7 +13,7 @@ import skysift
 from skysift.cli import benchmarking, inspection, pipelines, simulation, stages
 from skysift.cli.company import in_company
 from skysift.cli.legacy import modernise
-from skysift.errors import SkysiftError, Stopped
+from skysift.errors import CARRY_ON, SkysiftError, Stopped
 
 HELP = """From radio survey mosaics to curated training sets, self-supervised encoders and their score.
 
@@ -47,8 +47,8 @@ def _run(tokens: Sequence[str]) -> int:
         build_app()(tokens, result_action="return_value", exit_on_error=False, print_error=False)
     except CycloptsError as error:
         return _complain(f"{str(error).strip().splitlines()[0]} See `skysift --help`.", 2)
-    except Stopped as stopped:
-        return _complain(str(stopped), stopped.exit_code, word="stopped")
+    except (Stopped, KeyboardInterrupt) as stopped:
+        return _complain(str(stopped) or f"by Ctrl-C; {CARRY_ON}", Stopped.exit_code, word="stopped")
     except SkysiftError as error:
         if debug:
             traceback.print_exc()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
 
-from skysift.errors import RequestError, Stopped
+from skysift.errors import CARRY_ON, RequestError
 
 if TYPE_CHECKING:
     from skysift.store import Artifact, Stage, Store
@@ -98,7 +98,8 @@ class Session:
         again = self._asked_to_stop
         self._asked_to_stop = True
         if not self._waits or again:
-            raise Stopped(f"by {signal.Signals(number).name}; give the same command again and it carries on.")
+            # not Stopped: libraries catch any Exception while they are imported
+            raise KeyboardInterrupt(f"by {signal.Signals(number).name}; {CARRY_ON}")
         print("stopping at the next checkpoint (once more: at once)", file=sys.stderr)
 
     def __enter__(self) -> Session:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from skysift.errors import RequestError, SkysiftError, Stopped
+from skysift.errors import CARRY_ON, RequestError, SkysiftError, Stopped
 
 
 def store_folder(root: str | Path) -> Path:
@@ -60,7 +60,7 @@ def readable_errors(root: Path) -> Iterator[None]:
             raise SkysiftError(f"{where}: no permission to write; choose another folder with --store.") from error
         raise
     except KeyboardInterrupt as error:
-        raise Stopped("Stopped; give the same command again and it carries on.") from error
+        raise Stopped(str(error) or f"by Ctrl-C; {CARRY_ON}") from error
 
 
 def _nearest(path: Path) -> Path:
