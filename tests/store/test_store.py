@@ -204,12 +204,37 @@ def test_collect_leaves_work_that_goes_on(store: Store, tmp_path: Path) -> None:
     abandoned = store.partial / ("ab" * 16)
     abandoned.mkdir()
     (abandoned / "data").write_bytes(b"x" * 100)
-    assert [a.bytes for a in upkeep.collect(store, dry_run=True)] == [100]
+    found = upkeep.collect(store, dry_run=True)
+    assert [(a.id, a.what, a.bytes) for a in found] == [("ab" * 16, "partial work", 100)]
     assert abandoned.exists()
     upkeep.collect(store)
     assert not abandoned.exists()
     assert worker.wait(60) == 0
     assert len(list(store.artifacts())) == 1
+
+
+def test_collect_sweeps_logs_and_locks_of_what_is_gone(store: Store, tmp_path: Path) -> None:
+    kept, gone = store.run(Squares(count=1)), store.run(Squares(count=2))
+    for id_ in (kept.id, gone.id, "cd" * 16, "ef" * 16):
+        (store.root / "logs" / id_).mkdir(parents=True)
+        (store.root / "logs" / id_ / "events").write_bytes(b"x" * 50)
+    (store.root / "logs" / ("ef" * 16)).rename(store.root / "logs" / store.identify(Squares(pause=0.3)))
+    upkeep.remove(store, gone.id)
+    locks, logs = store.root / ".locks", store.root / "logs"
+    (locks / f"{'cd' * 16}.lock").touch()
+    worker = run_apart(store, tmp_path / "marks", pause=0.3)
+    wait_for(lambda: (tmp_path / "marks").exists())
+    working = store.identify(Squares())
+    before = {p: p.stat().st_mtime_ns for p in store.root.rglob("*") if working not in str(p)}
+    found = [(a.id, a.what) for a in upkeep.collect(store, dry_run=True)]
+    assert {p: p.stat().st_mtime_ns for p in store.root.rglob("*") if working not in str(p)} == before
+    assert sorted(found) == sorted([("cd" * 16, "logs"), ("cd" * 16, "lock"), (gone.id, "lock")])
+    assert [(a.id, a.what) for a in upkeep.collect(store)] == found
+    assert {p.name for p in logs.iterdir()} == {kept.id, working}
+    assert {p.stem for p in locks.iterdir()} == {kept.id, working}
+    assert worker.wait(60) == 0
+    assert [a.what for a in upkeep.collect(store)] == []
+    assert store.run(Squares(count=2)).verify() == []
 
 
 def test_relink(store: Store, tmp_path: Path) -> None:

@@ -172,7 +172,7 @@ def collect_garbage(
     dry_run: Annotated[bool, Parameter(help="Only say what would go.", negative=())] = False,
     store: StoreOption = None,
 ) -> None:
-    """Remove abandoned partial work (it could have been carried on with).
+    """Remove abandoned partial work (it could have been carried on with), and logs and locks of what is gone.
 
     Examples
     --------
@@ -182,7 +182,7 @@ def collect_garbage(
 
     found = upkeep.collect(open_store(store), dry_run=dry_run)
     for item in found:
-        print(f"{item.id}  {size(item.bytes)}  {span(item.age)}")
+        print(f"{item.id}  {item.what:<12}  {size(item.bytes):>9}  {span(item.age):>7}")
     verb = "would be freed" if dry_run else "freed"
     print(f"{size(sum(item.bytes for item in found))} {verb}", file=sys.stderr)
 

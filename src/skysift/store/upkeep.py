@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +18,10 @@ from skysift.store.store import Store
 
 @dataclass(frozen=True)
 class Abandoned:
-    """Partial work that nobody is doing: its id, bytes, and age [s]."""
+    """What nobody needs: the id that it belongs to, what it is, bytes, and age [s]."""
 
     id: str
+    what: str
     bytes: int
     age: float
 
@@ -50,22 +53,50 @@ def remove(store: Store, reference: str, *, force: bool = False) -> str:
 
 
 def collect(store: Store, *, dry_run: bool = False) -> list[Abandoned]:
-    """Remove partial work that no process holds the lock of; return what was found."""
-    found = []
-    for folder in sorted(store.partial.iterdir()) if store.partial.is_dir() else []:
-        lock = FileLock(store.root / ".locks" / f"{folder.name}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            continue
-        try:
-            size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
-            found.append(Abandoned(folder.name, size, time.time() - folder.stat().st_mtime))
-            if not dry_run:
-                shutil.rmtree(folder)
-        finally:
-            lock.release()
-    return found
+    """Remove what nobody needs: partial work, and logs and locks of artifacts that are no more; return what was found.
+
+    Nothing that a process holds the lock of is touched.
+    """
+    partial = sorted(store.partial.iterdir()) if store.partial.is_dir() else []
+    found = [_sweep(store, folder, folder.name, "partial work", dry_run=dry_run) for folder in partial]
+    known = {artifact.id for artifact in store.artifacts(damaged=True)}
+    for folder in sorted((store.root / "logs").glob("*")):
+        if folder.name not in known:
+            found.append(_sweep(store, folder, folder.name, "logs", dry_run=dry_run))
+    for path in sorted((store.root / ".locks").glob("*.lock")):
+        if path.stem not in known:
+            found.append(_sweep(store, path, path.stem, "lock", dry_run=dry_run))
+    return [item for item in found if item is not None]
+
+
+def _sweep(store: Store, path: Path, id_: str, what: str, *, dry_run: bool) -> Abandoned | None:
+    """Remove a file or folder of an artifact unless a process holds its lock; None if one does."""
+    with _unheld(store.root / ".locks" / f"{id_}.lock", dry_run=dry_run) as unheld:
+        if not unheld:
+            return None
+        files = [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]
+        found = Abandoned(id_, what, sum(p.stat().st_size for p in files), time.time() - path.stat().st_mtime)
+        if not dry_run:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        return found
+
+
+@contextmanager
+def _unheld(lock: Path, *, dry_run: bool) -> Iterator[bool]:
+    """Hold a lock if no process does; a lock file that is not there is not made to look."""
+    if dry_run and not lock.exists():
+        yield True
+        return
+    held = FileLock(lock)
+    try:
+        held.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        held.release()
 
 
 def relink(store: Store, reference: str, root: Path) -> dict[str, str]:
