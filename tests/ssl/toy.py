@@ -12,12 +12,27 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from skysift.encoders import build_backbone
 from skysift.ssl.checkpoint import Checkpoints
 from skysift.ssl.fabric import make_fabric
 from skysift.ssl.feed import Feed
 from skysift.ssl.journal import Journal
 from skysift.ssl.loop import Recipe, Run
-from skysift.ssl.methods import BYOL, DINO, NNCLR, WMSE, BarlowTwins, Method, MoCoV3, SimCLR, SimSiam, SwAV, VICReg
+from skysift.ssl.methods import (
+    BYOL,
+    DINO,
+    MAE,
+    NNCLR,
+    WMSE,
+    All4One,
+    BarlowTwins,
+    Method,
+    MoCoV3,
+    SimCLR,
+    SimSiam,
+    SwAV,
+    VICReg,
+)
 from skysift.ssl.network import Network
 from skysift.ssl.pack import Pack
 from skysift.ssl.schedules import make_optimizer
@@ -34,6 +49,8 @@ METHODS: dict[str, Method] = {
     "barlow": BarlowTwins(hidden_dim=32, projection_dim=16),
     "vicreg": VICReg(hidden_dim=32, projection_dim=16),
     "wmse": WMSE(hidden_dim=32, projection_dim=4, whitening_size=8),
+    "all4one": All4One(hidden_dim=32, predictor_dim=32, projection_dim=16, queue_size=64, momentum=0.9),
+    "mae": MAE(decoder_dim=32, decoder_depth=1, decoder_heads=2),
     "simsiam": SimSiam(hidden_dim=32, projection_dim=16, predictor_dim=8),
 }
 RECIPE = {"epochs": 4, "steps": 5, "batch_size": 16, "lr": 2e-3, "warmup_steps": 4, "seed": 5}
@@ -78,11 +95,18 @@ def backbone(norm: bool = True, dropout: float = 0.1) -> nn.Module:
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout))
 
 
+def transformer() -> nn.Module:
+    """Two layers over nine patches."""
+    return build_backbone("test_vit", channels=1, image_size=SIZE, seed=0, arguments={"patch_size": 8, "depth": 2})
+
+
 def make_run(pack: Pack, scratch: Path, method: str = "simclr", fabric: Fabric | None = None, **options: Any) -> Run:
     """Put a run together; `options` override the recipe or name `optimizer`, `should_stop`, `resident`, `net`."""
     fabric = fabric or Fabric(accelerator="cpu", devices=1)
-    net = options.pop("net", None) or backbone()
-    network = Network(net, 32, METHODS[method], seed=1).to(memory_format=torch.channels_last)
+    net = options.pop("net", None) or (transformer() if method == "mae" else backbone())
+    network = Network(net, getattr(net, "num_features", 32), METHODS[method], seed=1).to(
+        memory_format=torch.channels_last
+    )
     optimizer = make_optimizer(network, options.pop("optimizer", "adam"), lr=1e-3, weight_decay=1e-6)
     return Run(
         fabric,
