@@ -140,4 +140,5 @@ def test_sets_that_are_none(tmp_path: Path) -> None:
 
 
 def test_a_label_map_in_one_text_is_several_entries() -> None:
-    assert read_label_map("FR-I=0..4, FR-II=5..7") == ("FR-I=0..4", "FR-II=5..7")
+    for text in ("FR-I=0..4, FR-II=5..7", ["FR-I=0..4,FR-II=5..7"]):
+        assert read_label_map(text) == ("FR-I=0..4", "FR-II=5..7")

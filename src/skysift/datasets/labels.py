@@ -59,7 +59,9 @@ def read_label_map(value: Any) -> Any:
     if isinstance(value, Mapping):
         return _entries(value)
     if isinstance(value, str):
-        value = tuple(part.strip() for part in value.split(",")) if "=" in value else (value,)
+        value = (value,)
+    if isinstance(value, list | tuple) and len(value) == 1 and "=" in str(value[0]):
+        return tuple(part.strip() for part in str(value[0]).split(","))
     if isinstance(value, list | tuple) and len(value) == 1 and "=" not in str(value[0]):
         path = Path(str(value[0])).expanduser()
         if not path.exists() and str(value[0]) in LABEL_MAPS:
