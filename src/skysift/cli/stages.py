@@ -80,6 +80,8 @@ def on_labels(name: str, options: dict[str, Any], active: Session) -> Artifact:
                 "hf:NAME."
             )
         options["features"] = str(data)
+    elif "features" not in options:
+        raise RequestError(f"skysift {name} needs labelled cutouts and --encoder, or features of labelled cutouts.")
     return make(name, options, active)
 
 

@@ -26,6 +26,8 @@ SECTIONS = (
     "training",
     "embedding",
     "evaluation",
+    "classification",
+    "mislabels",
     "benchmark",
     "reproduce",
     "versions",

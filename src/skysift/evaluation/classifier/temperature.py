@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from torch.nn.functional import cross_entropy
 
-LEAST, LARGEST = 0.01, 100.0
+LEAST, LARGEST = 1e-3, 1e3
 PARTS = 5
 
 Logits = NDArray[np.float64]
@@ -27,7 +27,7 @@ def fit_temperature(logits: Logits, truth: NDArray[np.int64]) -> float:
     Returns
     -------
     float
-        In [0.01, 100]; 1 where every sample is right already, since the likelihood then only grows towards T = 0, and
+        In [0.001, 1000]; 1 where every sample is right already, since the likelihood then only grows towards T = 0, and
         where there is none.
 
     References

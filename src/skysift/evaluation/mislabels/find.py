@@ -16,6 +16,7 @@ from skysift.errors import RequestError
 from skysift.evaluation.evaluation import json_number
 from skysift.evaluation.mislabels.confident import Joint, confident_joint, label_quality
 from skysift.evaluation.mislabels.folds import part_samples
+from skysift.evaluation.options import Splitting
 from skysift.evaluation.place import place_columns, table_field
 from skysift.evaluation.protocols.base import Problem
 from skysift.evaluation.samples import Samples, class_order, load_samples
@@ -91,7 +92,8 @@ def _problem(samples: Samples, train: Rows, held: Rows, seed: int) -> Problem:
     groups = np.unique(samples.twins[train], return_inverse=True)[1].astype(np.int64)
     chooses = part_groups(groups, samples.classes[train], len(samples.class_set), VALIDATION, rng)
     fit, validation = train[~chooses], train[chooses]
-    if len(np.unique(samples.classes[fit])) < len(np.unique(samples.classes[train])):
+    lost = len(np.unique(samples.classes[fit])) < len(np.unique(samples.classes[train]))
+    if lost or len(validation) < Splitting().least_validation:
         fit, validation = train, train[:0]
     return Problem(
         train=samples.matrix(train),
