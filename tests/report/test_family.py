@@ -19,8 +19,9 @@ def test_ancestors_through_the_encoder(chain):
 def test_nearest_goes_both_ways(chain):
     family = Family(chain.store, chain.subsample.id)
     assert family.nearest("model").id == chain.model.id
-    assert family.nearest("evaluation").id == chain.evaluation.id
     assert family.nearest("features").id == chain.features.id
+    family = Family(chain.store, chain.model.id)
+    assert family.inputs(family.nearest("evaluation"), "features").id == chain.labelled.id
 
 
 def test_a_removed_parent_does_not_break_it(chain, tmp_path):

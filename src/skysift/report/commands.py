@@ -18,7 +18,7 @@ from skysift.store.artifact import Artifact
 from skysift.store.fields import Input, Source, markers
 from skysift.store.stage import Stage
 
-MODULES = ("cutouts", "datasets", "features", "curation", "ssl", "encoders", "evaluation")
+MODULES = ("cutouts", "datasets", "features", "curation", "ssl", "encoders", "evaluation", "evaluation.benchmark")
 
 
 def script(family: Family) -> str:
@@ -33,6 +33,11 @@ def script(family: Family) -> str:
         artifact = family.members[id_]
         names[id_] = _variable(artifact, set(names.values()))
         words = [command_name(artifact), *_options(artifact, names), *_masks(family, artifact)]
+        written = _unsayable(artifact)
+        if written:
+            file = f"{names[id_].lower()}.yaml"
+            lines += [f"cat > {file} <<'END'", *(f"{k}: {json.dumps(v)}" for k, v in written.items()), "END"]
+            words.append(f"--config {file}")
         lines.append(f"{names[id_]}=$(skysift " + _wrap(words) + ")")
     return "\n".join([*lines, f'skysift report "${names[family.focus.id]}"'])
 
@@ -68,7 +73,7 @@ def _options(artifact: Artifact, names: dict[str, str]) -> Iterator[str]:
         files = _files([str(paths.get(p, f"FILE-{p[:8]}")) for p in prints])
         yield f"--{_dashed(field)} " + " ".join(files)
     for name, value in artifact.config.items():
-        if isinstance(marks.get(name), Source):
+        if isinstance(marks.get(name), Source) or _needs_file(value):
             continue
         if isinstance(marks.get(name), Input) or (isinstance(value, str) and value in names):
             ids = value if isinstance(value, list) else [value]
@@ -77,6 +82,16 @@ def _options(artifact: Artifact, names: dict[str, str]) -> Iterator[str]:
                 yield f"--{_dashed(name)} " + " ".join(texts)
             continue
         yield from _option(name, value, cls)
+
+
+def _unsayable(artifact: Artifact) -> dict[str, Any]:
+    """Return the options that no words of a command can hold; they go into a file."""
+    return {name: value for name, value in artifact.config.items() if _needs_file(value)}
+
+
+def _needs_file(value: Any) -> bool:
+    """Tell whether a value is a list of options or of texts with commas."""
+    return isinstance(value, list) and any(isinstance(v, dict) or (isinstance(v, str) and "," in v) for v in value)
 
 
 def _masks(family: Family, artifact: Artifact) -> Iterator[str]:
