@@ -1,15 +1,17 @@
-"""`skysift train` in two processes that torchrun or srun has started."""
+"""`skysift train` as a process, and as two that torchrun or srun has started."""
 
 from __future__ import annotations
 
 import csv
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors.torch import load_file
@@ -101,6 +103,17 @@ def finish(processes: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]
     return [(process.returncode, *text) for process, text in zip(processes, texts, strict=True)]
 
 
+def terminate(process: subprocess.Popen[str], store: Store) -> str:
+    """Send SIGTERM once there is a checkpoint; return what the process printed."""
+    deadline = time.monotonic() + 120
+    while not list(store.partial.glob("*/.scratch/checkpoints/last.json")):
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    return process.communicate(timeout=120)[0]
+
+
 def trained(store: Store) -> Artifact:
     (model,) = (artifact for artifact in store.artifacts() if artifact.kind == "model")
     return model
@@ -126,13 +139,7 @@ def test_torchrun_makes_the_model_of_one_process_stopped_or_not(store: Store, tm
     command = train(store, epochs=40)
 
     first = torchrun(SKYSIFT, command, tmp_path / "first")
-    deadline = time.monotonic() + 120
-    while not list(store.partial.glob("*/.scratch/checkpoints/last.json")):
-        assert first.poll() is None, first.communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    first.send_signal(signal.SIGTERM)
-    first.communicate(timeout=120)
+    terminate(first, store)
     assert "checkpoint written; the same command carries on" in printed(tmp_path / "first", 0, "stderr")
     assert not [artifact for artifact in store.artifacts() if artifact.kind == "model"]
 
@@ -148,6 +155,27 @@ def test_torchrun_makes_the_model_of_one_process_stopped_or_not(store: Store, tm
     third = torchrun(SKYSIFT, command, tmp_path / "third")  # there already: nobody is left waiting
     assert third.wait(timeout=120) == 0
     assert printed(tmp_path / "third", 0, "stdout").split() == [model.id]
+
+
+@pytest.mark.slow
+def test_sigterm_stops_one_process_which_carries_on_to_the_same_bytes(store: Store, tmp_path: Path) -> None:
+    other = Store(tmp_path / "whole")
+    whole = other.run(Train(cutouts=other.run(ToyPack()).id, epochs=40, threads=1, **OPTIONS), device="cpu")
+    command = [sys.executable, *SKYSIFT, *train(store, "--threads", "1", epochs=40)]
+    options: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    first = subprocess.Popen(command, **options)
+    text = terminate(first, store)
+    assert first.returncode == 130
+    assert re.search(r"stopped: stopped after step \d+ of 80, checkpoint written; the same command carries on", text)
+    second = subprocess.Popen(command, **options)
+    text = second.communicate(timeout=240)[0]
+    assert second.returncode == 0, text
+    model = trained(store)
+    names = ("encoder.safetensors", "head.safetensors", "history.csv")
+    assert model.id == whole.id
+    assert [(model.folder / name).read_bytes() for name in names] == [
+        (whole.folder / name).read_bytes() for name in names
+    ]
 
 
 @pytest.mark.slow

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,7 +20,9 @@ import torch
 from skysift.errors import SkysiftError, Stopped
 from skysift.ssl import plan
 from skysift.ssl.checkpoint import Checkpoints
+from skysift.ssl.journal import Journal
 from skysift.ssl.schedules import warmup_cosine
+from skysift.store.progress import Progress
 
 
 @pytest.fixture(autouse=True)
@@ -145,3 +149,17 @@ def test_a_rate_that_blows_up_ends_the_run(toy: ModuleType, pack: Any, tmp_path:
     run = toy.make_run(pack, tmp_path, net=net, optimizer="sgd", lr=1e30)
     with pytest.raises(SkysiftError, match="loss became"):
         toy.fit(run)
+
+
+def test_the_progress_line_says_how_it_goes(
+    toy: ModuleType, pack: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("skysift.store.progress.QUIET_SECONDS", 0.0)
+    monkeypatch.setattr("skysift.store.progress.LINE_SECONDS", 0.0)
+    run, stream = toy.make_run(pack, tmp_path, sync_every=2), io.StringIO()
+    with Progress(stream=stream).bar(20 * 16, "train") as bar:
+        run.fit(Journal(bar, None))
+    told = r"\d+ images/s, wait \d+ %, loss \d\.\d{4}, std 0\.\d{3}, RankMe \d+\.\d"
+    lines = stream.getvalue().splitlines()
+    assert len([line for line in lines if re.search(rf"160/320 .* left  {told}$", line)]) == 1
+    assert re.search(rf"320/320 .*{told}$", lines[-1])
