@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skysift.curation.hierarchy import HierarchicalKMeans, check_levels, closest
+from skysift.curation.hierarchy import HierarchicalKMeans, closest
 from skysift.curation.kmeans import KMeans, assign
+from skysift.curation.levels import check_levels
 from skysift.curation.tree import Tree
 from skysift.errors import RequestError, Stopped
 from tests.curation.conftest import blobs

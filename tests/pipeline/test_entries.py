@@ -49,7 +49,7 @@ def test_errors_of_a_run_and_a_plan_name_the_stage(tmp_path: Path) -> None:
     pipeline = Pipeline.parse({"stages": {"some": {"stage": "squares", "files": "/nowhere/x.txt"}}})
     store = Store(tmp_path)
     for attempt in (lambda: run_pipeline(pipeline, run=store.run), lambda: plan(store, pipeline)):
-        with pytest.raises(RequestError, match=r"^stage 'some': .*x\.txt"):
+        with pytest.raises(RequestError, match=r"^pipeline: stage 'some': .*x\.txt"):
             attempt()
 
     def stop(_: object) -> Any:

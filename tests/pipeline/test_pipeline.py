@@ -82,15 +82,26 @@ def test_an_input_may_be_an_artifact_that_is_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("stages: [a", "not YAML"),
+        ("stages: [a", r"bad\.yaml:1: not YAML"),
+        ("stages:\n  a: {count: 2}\n  b: [", r"bad\.yaml:3: not YAML"),
         ("a: 1", "one key 'stages'"),
         ("stages: {}", "one key 'stages'"),
         ("stages: {squares: {count: 2}}\nseed: 3", "unknown key 'seed'"),
-        ("stages: {x: {stage: sqares}}", "no stage 'sqares'; there are squares, total"),
-        ("stages: {squares: {cuont: 2}}", "unknown option 'cuont'; squares has files, count"),
-        ("stages: {squares: {count: -2}}", r"count: Input should be greater than 0 \(got -2\)"),
-        ("stages: {squares: 3}", "has no options"),
-        ("stages: {total: {offset: 1}}", "'squares' is missing: Squares artifacts"),
+        (
+            "stages:\n  x:\n    count: 2\n    stage: sqares",
+            r"bad\.yaml:4: stage 'x': .* no stage 'sqares'; there are squares, total",
+        ),
+        (
+            "stages:\n  squares:\n    cuont: 2",
+            r"bad\.yaml:3: stage 'squares': unknown option 'cuont'; squares has files, count",
+        ),
+        (
+            "stages:\n  few:\n    stage: squares\n    count: -2",
+            r"bad\.yaml:4: stage 'few': count: Input should be greater than 0 \(got -2\)",
+        ),
+        ("stages:\n  squares:\n    count: many", r"bad\.yaml:3: stage 'squares': count: .* valid integer.*'many'"),
+        ("stages:\n  squares: 3", r"bad\.yaml:2: stage 'squares' has no options"),
+        ("stages:\n\n  total: {offset: 1}", r"bad\.yaml:3: stage 'total': 'squares' is missing: Squares artifacts"),
         (
             "stages: {a: {stage: total, squares: [b]}, b: {stage: total, squares: [a]}}",
             "in a circle: ",

@@ -57,8 +57,9 @@ def benchmark(options: dict[str, Any], running: Running | None) -> None:
     folder = Path(path).resolve().parent if path else Path.cwd()
     definition = Pipeline.parse({"stages": {NAME: options}}, where=where, folder=folder)
     with session(running) as active:
+        steps = plan(active.store, definition)
         if dry_run:
-            print(plan_table(plan(active.store, definition)))
+            print(plan_table(steps))
             return
 
         def tell(name: str, artifact: Artifact) -> None:

@@ -209,7 +209,7 @@ def _entry(artifact: Artifact, name: str | None) -> dict[str, Any]:
     """Return what `ls` says about an artifact; of a damaged one that it is, with a warning."""
     entry: dict[str, Any] = {"kind": DAMAGED, "id": artifact.id, "name": name, "rows": None, "bytes": None}
     if artifact.damage is None:
-        entry |= {"kind": artifact.kind, "rows": artifact.counts.get("rows"), "bytes": artifact.size}
+        entry |= {"kind": artifact.kind, "rows": artifact.rows, "bytes": artifact.size}
     else:
         print(f"warning: {artifact.damage}", file=sys.stderr)
     return entry | {"created": artifact.created}

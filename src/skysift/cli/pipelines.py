@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from skysift.store import Artifact
 
 GROUP = Group("Chains", sort_key=2)
+NOTES = {"≤": "≤ at most, since some may be left out", "~": "~ about"}
+"""What the marks in a plan mean."""
 
 
 def register(app: App) -> None:
@@ -46,8 +48,9 @@ def run(
 
     definition = Pipeline.read(pipeline)
     with session(running) as active:
+        steps = plan(active.store, definition)
         if dry_run:
-            print(plan_table(plan(active.store, definition)))
+            print(plan_table(steps))
             return
 
         def tell(name: str, artifact: Artifact) -> None:
@@ -117,14 +120,25 @@ def plan_table(steps: list[Step]) -> str:
     lines = [f"{'STAGE':<{width}}{'KIND':<12}{'ID':<14}{'STATE':<8}{'ROWS':>12}{'DISK':>11}{'MEMORY':>11}{'TIME':>10}"]
     for step in steps:
         estimate = step.estimate
-        rows, seconds = estimate.get("rows"), estimate.get("seconds")
+        seconds = estimate.get("seconds")
         lines.append(
             f"{step.name:<{width}}{step.kind:<12}{step.id[:12]:<14}{step.state:<8}"
-            f"{'?' if rows is None else f'{rows:,.0f}':>12}"
+            f"{_rows(step):>12}"
             f"{_size(estimate.get('disk_bytes')):>11}{_size(estimate.get('memory_bytes')):>11}"
             f"{'' if step.state == 'done' else '?' if seconds is None else span(seconds):>10}"
         )
+    marks = {_rows(step)[:1] for step in steps}
+    lines += [note for mark, note in NOTES.items() if mark in marks]
     return "\n".join(lines)
+
+
+def _rows(step: Step) -> str:
+    """Write the rows of a step, marked where they are not known exactly."""
+    rows = step.estimate.get("rows")
+    if rows is None:
+        return ""
+    mark = "" if step.exact else "≤ " if step.most == int(rows) else "~ "
+    return f"{mark}{rows:,.0f}"
 
 
 def _size(value: float | None) -> str:

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from skysift.curation.kmeans import Init, KMeans, Metric
+from skysift.curation.levels import check_levels
 from skysift.curation.nearest import Searcher
 from skysift.curation.points import CACHED_BYTES, SUM_ROWS, Points
 from skysift.curation.tree import Tree
-from skysift.errors import RequestError
 
 Matrix = NDArray[np.float32]
 Advance = Callable[[int, str], None]
@@ -180,28 +180,6 @@ class HierarchicalKMeans:
             if path is not None and path.exists():
                 return turn, np.load(path)
         return 0, None
-
-
-def check_levels(n: int, levels: Sequence[int], resample_points: Sequence[int] | None = None) -> None:
-    """Check that each level has fewer clusters than there are points below it.
-
-    Raises
-    ------
-    RequestError
-        If not, or if `resample_points` does not name one number a level.
-    """
-    if not levels or min(levels) < 1:
-        raise RequestError("levels needs at least one number of clusters, each at least 1, as in 1000,100,10")
-    below = n
-    for level, k in enumerate(levels, start=1):
-        if k > below:
-            what = f"the {n} points" if level == 1 else f"the {below} clusters of level {level - 1}"
-            raise RequestError(f"level {level} asks for {k} clusters of {what}; ask for at most {below}")
-        below = k
-    if resample_points is not None and len(resample_points) != len(levels):
-        raise RequestError(
-            f"resample-points names {len(resample_points)} numbers for {len(levels)} levels; name one for each level"
-        )
 
 
 def closest(labels: NDArray[np.integer], squares: NDArray[np.float32], count: int) -> NDArray[np.int64]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
+from skysift.errors import RequestError
 from skysift.store.fields import Input
 from skysift.store.stage import Stage
 
@@ -57,7 +58,8 @@ class Cluster(Stage):
                 "name one for each level"
             )
         if any(above > below for below, above in zip(self.levels, self.levels[1:], strict=False)):
-            raise ValueError("levels must fall from the finest to the coarsest, as in 1000,100,10")
+            given = ",".join(str(count) for count in self.levels)
+            raise ValueError(f"levels must fall from the finest to the coarsest, as in 1000,100,10, not {given}")
         if self.components is not None and self.transform != "whiten":
             raise ValueError("components belongs to transform: whiten; set that too or leave components out")
         return self
@@ -74,6 +76,12 @@ class Cluster(Stage):
             "memory_bytes": 5e8 + 1024.0 * min(rows_in, 2e6),
             "seconds": 1 + 512.0 * work / 5e10,
         }
+
+    def check_rows(self, rows_in: int) -> None:
+        """Refuse more clusters than there are points."""
+        from skysift.curation.levels import check_levels
+
+        check_levels(rows_in, self.levels, self.resample_points)
 
     def run(self, context: Context) -> dict[str, Any]:
         """Fit the tree and write centroids and assignments of every level."""
@@ -128,6 +136,13 @@ class Subsample(Stage):
             "seconds": 2 + rows_in / 5e4 + slow,
         }
 
+    def check_rows(self, rows_in: int) -> None:
+        """Refuse a target that is larger than the set."""
+        if self.target_size > rows_in and not self.repeats:
+            raise RequestError(
+                f"target size {self.target_size} is larger than the set of {rows_in} cutouts; ask for at most {rows_in}"
+            )
+
     def run(self, context: Context) -> dict[str, Any]:
         """Choose the cutouts and write the catalogue and the report."""
         from skysift.curation.subsample import run_subsample
@@ -144,6 +159,7 @@ class Assign(Stage):
 
     kind: ClassVar[str] = "assignment"
     version: ClassVar[int] = 1
+    rows_from: ClassVar[str | None] = "features"
 
     clusters: Annotated[str, Input("clusters")] = Field(description="A tree of clusters.")
     features: Annotated[str, Input("features")] = Field(

@@ -34,10 +34,7 @@ def run_subsample(stage: Subsample, context: Context) -> dict[str, Any]:
     clusters = context.input(stage.clusters)
     tree = Tree.open(clusters.folder)
     n = len(tree.parents[0])
-    if stage.target_size > n and not stage.repeats:
-        raise RequestError(
-            f"target size {stage.target_size} is larger than the set of {n} cutouts; ask for at most {n}"
-        )
+    stage.check_rows(n)
     catalogue = Catalogue.open(features_of(clusters, context))
     features = clustered_features(clusters, context)
     paths = tree.path(np.asarray(tree.parents[0]))

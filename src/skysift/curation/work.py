@@ -10,7 +10,7 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from skysift.curation.hierarchy import HierarchicalKMeans, check_levels
+from skysift.curation.hierarchy import HierarchicalKMeans
 from skysift.curation.kmeans import assign
 from skysift.curation.transform import Matrix, Transform, prepared
 from skysift.curation.tree import Tree
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def run_cluster(stage: Cluster, context: Context) -> dict[str, Any]:
     """Fit the tree, resuming from what is in scratch; return the counts."""
     table = FeatureTable.open(context.input(stage.features))
-    check_levels(len(table), stage.levels, stage.resample_points)
+    stage.check_rows(len(table))
     transform = Transform.fit(table.array, stage.transform, stage.components)
     features = prepared(table.array, transform, context.scratch / "points.npy")
     with context.progress.bar(1000, "cluster") as bar:

@@ -38,8 +38,8 @@ def estimate_cutouts(paths: Sequence[str], stage: Cutouts, sources: Sequence[str
     Returns
     -------
     dict
-        `rows` (windows before `min_valid`; for source-centred boxes, all sources), `disk_bytes`, `memory_bytes` (of
-        one worker) and `seconds` (on one core).
+        `rows` (windows before `min_valid`; for source-centred boxes, all sources), `rows_at_most` (each source in
+        each mosaic), `disk_bytes`, `memory_bytes` (of one worker) and `seconds` (on one core).
 
     Raises
     ------
@@ -75,6 +75,7 @@ def estimate_cutouts(paths: Sequence[str], stage: Cutouts, sources: Sequence[str
         seconds += complexity_pixels / _COMPLEXITY_PIXELS_PER_SECOND
     return {
         "rows": rows,
+        "rows_at_most": rows if stage.sources is None else rows * len(paths),
         "disk_bytes": _BYTES_PER_ROW * rows,
         "memory_bytes": _BASE_BYTES + _BYTES_PER_PIXEL * strip / 4 + 900.0 * rows,
         "seconds": seconds,

@@ -54,6 +54,7 @@ class Evaluate(Splitting, Stage):
             seconds += 0.05 * rows_in if self.finetune.freeze else 0.02 * rows_in * self.draws * self.finetune.passes
         return {
             "rows": rows_in,
+            "rows_at_most": rows_in,
             "disk_bytes": 5e4 + 20.0 * rows_in * self.draws * len(self.protocol),
             "memory_bytes": 4e8 + 3 * 2048.0 * rows_in,
             "seconds": 2 + seconds,
@@ -117,6 +118,7 @@ class TrainClassifier(FineTuning, Stage):
         """Take a ResNet18 at 128 pixels on two cores."""
         return {
             "rows": rows_in,
+            "rows_at_most": rows_in,
             "disk_bytes": 5e7,
             "memory_bytes": 2e9,
             "seconds": 10 + rows_in * (0.05 if self.freeze else 0.02 * self.passes),
@@ -139,6 +141,7 @@ class Classify(Stage):
 
     kind: ClassVar[str] = "classification"
     version: ClassVar[int] = 1
+    rows_from: ClassVar[str | None] = "cutouts"
 
     model: Annotated[str, Input("classifier")] = Field(description="The classifier.")
     cutouts: Annotated[str, Input("cutouts", "merge", "subsample", "dataset", "pack")] = Field(
@@ -196,6 +199,7 @@ class Mislabels(Stage):
         """Take that every cutout is labelled and has 512 features."""
         return {
             "rows": rows_in,
+            "rows_at_most": rows_in,
             "disk_bytes": 300.0 * rows_in,
             "memory_bytes": 4e8 + 3 * 2048.0 * rows_in,
             "seconds": 2 + self.folds * self.repeats * (5e-4 * rows_in + 1e-9 * rows_in**2),

@@ -54,8 +54,8 @@ def run_demo(
     def tell(name: str, artifact: Artifact) -> None:
         store.name(artifact.id, f"demo-{name}")
         if not progress.quiet:
-            rows = artifact.counts.get("rows")
-            print(f"{name:<18}{artifact.id[:12]}  {'' if rows is None else f'{rows:,} rows'}", file=sys.stderr)
+            rows = "" if artifact.rows is None else f"{artifact.rows:,} rows"
+            print(f"{name:<18}{artifact.id[:12]}  {rows}", file=sys.stderr)
 
     return run_pipeline(Pipeline.read(definition), run=run, on_stage=tell)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from skysift.pipeline.definition import Pipeline, naming
+from skysift.pipeline.definition import Pipeline, located
 from skysift.pipeline.planning import bind
 from skysift.store.artifact import Artifact
 from skysift.store.stage import Stage
@@ -29,7 +29,7 @@ def run_pipeline(
     """
     made: dict[str, Artifact] = {}
     for name, stage in pipeline.stages.items():
-        with naming(name):
+        with located(pipeline.place(name)):
             made[name] = run(bind(stage, {n: a.id for n, a in made.items()}))
         if on_stage is not None:
             on_stage(name, made[name])

@@ -102,6 +102,12 @@ class Artifact:
         return counts
 
     @property
+    def rows(self) -> int | None:
+        """Rows of its table, or cutouts that a model was trained on; None where neither was counted."""
+        found = self.counts.get("rows", self.counts.get("cutouts"))
+        return None if found is None else int(found)
+
+    @property
     def size(self) -> int:
         """Bytes of all files."""
         return sum(int(entry["bytes"]) for entry in self.manifest["files"].values())

@@ -28,6 +28,8 @@ class Stage(BaseModel):
     version: ClassVar[int] = 1
     stops_itself: ClassVar[bool] = False
     """Whether `run` watches `context.should_stop()`; if not, SIGTERM ends it between two instructions."""
+    rows_from: ClassVar[str | None] = None
+    """The `Input` field whose rows are worked on; the first one where None."""
 
     @model_validator(mode="before")
     @classmethod
@@ -63,16 +65,31 @@ class Stage(BaseModel):
         Parameters
         ----------
         rows_in : int
-            Rows of all inputs together.
+            Rows of the inputs that are worked on (`rows_from`), together.
         files : mapping of str to sequence of str
             The paths of each `Source` field, expanded.
 
         Returns
         -------
         dict of str to float
-            Any of `rows`, `disk_bytes`, `memory_bytes`, `seconds`.
+            Any of `rows`, `disk_bytes`, `memory_bytes`, `seconds`; and `rows_at_most` where `rows` does not follow
+            exactly from `rows_in`.
         """
         return {"rows": rows_in}
+
+    def check_rows(self, rows_in: int) -> None:
+        """Refuse a number of rows with which the request can't be carried out; a plan asks before any work.
+
+        Parameters
+        ----------
+        rows_in : int
+            As for `estimate`.
+
+        Raises
+        ------
+        RequestError
+            If there are too few.
+        """
 
     @classmethod
     def entries(
@@ -110,10 +127,16 @@ class Stage(BaseModel):
 
     def input_ids(self) -> tuple[str, ...]:
         """Return the ids in all `Input` fields, in field order."""
-        found = markers(type(self))
-        return tuple(
-            i for name, mark in found.items() if isinstance(mark, Input) for i in as_tuple(getattr(self, name))
-        )
+        return tuple(i for name in self._input_fields() for i in as_tuple(getattr(self, name)))
+
+    def row_ids(self) -> tuple[str, ...]:
+        """Return the ids of the inputs whose rows are worked on."""
+        name = self.rows_from or next(iter(self._input_fields()), None)
+        return () if name is None else as_tuple(getattr(self, name))
+
+    @classmethod
+    def _input_fields(cls) -> list[str]:
+        return [name for name, mark in markers(cls).items() if isinstance(mark, Input)]
 
 
 def identity(
