@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from skysift.store.stage import Stage
+from skysift.store.store import Store
 
 
 def tables(
@@ -122,3 +123,43 @@ class FakeFeatures(Stage):
 @pytest.fixture(scope="session")
 def fake_features() -> type[Stage]:
     return FakeFeatures
+
+
+def blobs(n: int = 90, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Noise with one broad blob, two or three small ones in a row, turned at random: (n, 32, 32) and their classes."""
+    rng = np.random.default_rng(seed)
+    classes = np.arange(n) % 3
+    y, x = np.mgrid[:32, :32] - 15.5
+    images = rng.normal(0, 0.05, (n, 32, 32))
+    for number, kind in enumerate(classes):
+        angle = rng.uniform(0, np.pi)
+        offsets, width = [((0,), 5.0), ((-7, 7), 2.0), ((-10, 0, 10), 1.5)][kind]
+        for offset in offsets:
+            cx, cy = offset * np.cos(angle) + rng.normal(0, 0.5), offset * np.sin(angle) + rng.normal(0, 0.5)
+            images[number] += np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * width**2))
+    return images.astype(np.float32), classes
+
+
+@pytest.fixture(scope="session")
+def labelled(tmp_path_factory):
+    """A store with 90 labelled images and their features by a small random encoder."""
+    from skysift.datasets.stages import Dataset
+    from skysift.features.stages import Features
+
+    folder = tmp_path_factory.mktemp("finetune")
+    images, classes = blobs()
+    np.savez(folder / "blobs.npz", images=images, labels=np.array(["one", "two", "three"])[classes])
+    store = Store(folder / "store")
+    data = store.run(Dataset(source=str(folder / "blobs.npz")))
+    features = store.run(
+        Features(
+            cutouts=data.id,
+            encoder="timm:test_resnet",
+            weights="random",
+            image_size=32,
+            channels=1,
+            preprocess="minmax",
+        ),
+        device="cpu",
+    )
+    return store, data, features
