@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 DOMAIN = "domain.json"
 TAIL = 0.025
 """Share of cutouts below `low` and above `high`."""
-SIGMAS = 3.0
-OVERLAP = 4.0
-"""Cutouts that count as one: windows that overlap by half show each pixel four times."""
+SIGMAS = 2.6
+OVERLAP = 2.0
+"""Cutouts that count as one: neighbouring windows share pixels."""
 OUTSIDE = 0.25
 """Share of the new cutouts that must lie beyond `low` or `high`; 5 % do where nothing differs."""
 _JANSKY = re.compile(r"(?P<prefix>[munµμ]?)jy(?: ?/ ?|[ .*]?)beam(?:\^?-1)?", re.IGNORECASE)

@@ -17,6 +17,16 @@ from skysift.errors import RequestError, SkysiftError
 REACH_SECONDS = 4.0
 REMEMBERED_SECONDS = 60.0
 CARD = "README.md"
+TOKENIZER = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "spiece.model",
+    "tokenizer.model",
+)
 LOCAL = "name a local copy with --weights-from, or use --weights random"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
@@ -74,6 +84,14 @@ def transformers_folder(repository: str, *, weights: bool = True) -> Path:
     if weights:
         _weights_of(repository, what)
     return config.parent
+
+
+def tokenizer_folder(repository: str) -> Path:
+    """Return the local folder of a two-tower model of the hub, with what turns text into its numbers."""
+    folder = transformers_folder(repository)
+    for optional in TOKENIZER:
+        _fetch(repository, optional, what=f"hf:{repository}")
+    return folder
 
 
 def licence_of(folder: Path) -> str | None:

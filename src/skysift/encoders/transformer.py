@@ -74,10 +74,23 @@ def from_folder(folder: Path, name: str) -> tuple[nn.Module, Any]:
     SkysiftError
         If weights are missing, don't fit, or the model takes no images.
     """
+    config = image_config(folder, name)
+    module = load_weights(folder, config, name)
+    check_takes_images(module, name)
+    return module, config
+
+
+def load_weights(folder: Path, config: Any, name: str) -> nn.Module:
+    """Build the model of a configuration with the weights of a folder, in evaluation mode.
+
+    Raises
+    ------
+    SkysiftError
+        If weights are missing or don't fit.
+    """
     transformers = transformers_library()
     # the seed is of a head that the checkpoint lacks and nothing reads: the digest shall not vary
     with quiet(transformers), drawing(0):
-        config = image_config(folder, name)
         try:
             module, info = transformers.AutoModel.from_pretrained(
                 folder,
@@ -96,28 +109,34 @@ def from_folder(folder: Path, name: str) -> tuple[nn.Module, Any]:
             f"hf:{name}: {len(wrong)} weights are missing or of another shape ({', '.join(wrong[:3])} ...): "
             "the checkpoint is not the one that its config.json describes."
         )
-    check_takes_images(module, name)
-    return module.eval(), config
+    loaded: nn.Module = module.eval()
+    return loaded
 
 
 def image_config(folder: Path, name: str) -> Any:
-    """Return the configuration of the image model in a folder: of a two-tower model, that of its image tower.
+    """Return the configuration of the image model in a folder: of a two-tower model, that of its image tower."""
+    config = whole_config(folder, name)
+    tower = getattr(config, "vision_config", None)
+    return config if tower is None else tower
+
+
+def whole_config(folder: Path, name: str) -> Any:
+    """Return the configuration of the model in a folder.
 
     Raises
     ------
     SkysiftError
-        If there is none that transformers knows, or it takes no images.
+        If there is none that transformers knows.
     """
     transformers = transformers_library()
-    try:
-        config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise SkysiftError(
-            f"hf:{name}: transformers can't read {folder / 'config.json'} without running code from the "
-            f"hub ({first_line(error)}); choose a model that transformers itself knows."
-        ) from error
-    tower = getattr(config, "vision_config", None)
-    return config if tower is None else tower
+    with quiet(transformers):
+        try:
+            return transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        except (OSError, ValueError, KeyError) as error:
+            raise SkysiftError(
+                f"hf:{name}: transformers can't read {folder / 'config.json'} without running code from the "
+                f"hub ({first_line(error)}); choose a model that transformers itself knows."
+            ) from error
 
 
 def seeded(config: Any, name: str, seed: int) -> nn.Module:

@@ -168,6 +168,7 @@ def _problem(samples: Samples, fold: Fold, seed: int, device: str, advance: Call
         seed=seed,
         device=device,
         pictures=pictures,
+        texts=samples.texts,
         advance=advance,
     )
 

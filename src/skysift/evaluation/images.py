@@ -19,6 +19,7 @@ from skysift.encoders.encoder import Encoder
 from skysift.encoders.load import Request
 from skysift.errors import RequestError, SkysiftError
 from skysift.evaluation.finetuning.symmetry import POSITIONS, turn
+from skysift.evaluation.protocols.zeroshot import Texts
 from skysift.features.extract import Options, encode_all, request_of
 from skysift.imaging import Preprocess, preprocess
 from skysift.ssl.feed import Feed
@@ -99,14 +100,7 @@ def prepare_images(
     SkysiftError
         If the encoder has other weights than the one that made the features.
     """
-    request = encoder_behind(features, context)
-    encoder = request.load()
-    known = json.loads(features.path(DESCRIPTION).read_text())["encoder"]["weights"]
-    if encoder.digest() != known:
-        raise SkysiftError(
-            f"The encoder of features {features.id[:12]} has other weights now ({encoder.digest()}, not {known}): put "
-            "the old ones back, or extract the features again."
-        )
+    request, encoder = same_encoder(features, context)
     source = ImageSource(request, context.scratch / name)
     source.folder.mkdir(exist_ok=True)
     cutouts = context.input(features.config["cutouts"])
@@ -128,6 +122,43 @@ def prepare_images(
             folder=source.folder / PACK,
         )
     return source
+
+
+def prepare_texts(features: Artifact, context: Context, classes: tuple[str, ...]) -> Texts:
+    """Load the text tower of the encoder that made features, for the classes of a task.
+
+    Raises
+    ------
+    RequestError
+        If the encoder has none, or the features don't say what made them.
+    SkysiftError
+        If the encoder has other weights than the one that made the features.
+    """
+    from skysift.encoders.text import load_text_tower
+
+    request, _ = same_encoder(features, context)
+    return Texts(classes, load_text_tower(request))
+
+
+def same_encoder(features: Artifact, context: Context) -> tuple[Request, Encoder]:
+    """Return the encoder that made features, and what loads it.
+
+    Raises
+    ------
+    RequestError
+        If the features don't say, or it is no longer there.
+    SkysiftError
+        If it has other weights now.
+    """
+    request = encoder_behind(features, context)
+    encoder = request.load()
+    known = json.loads(features.path(DESCRIPTION).read_text())["encoder"]["weights"]
+    if encoder.digest() != known:
+        raise SkysiftError(
+            f"The encoder of features {features.id[:12]} has other weights now ({encoder.digest()}, not {known}): put "
+            "the old ones back, or extract the features again."
+        )
+    return request, encoder
 
 
 def encoder_behind(features: Artifact, context: Context) -> Request:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from skysift.evaluation.images import ImageSource
+    from skysift.evaluation.protocols.zeroshot import Texts
     from skysift.store.artifact import Artifact
 
 TRAIN_WORDS = frozenset({"train", "training", "validation", "valid", "val"})
@@ -55,6 +56,8 @@ class Samples:
         Rows of the catalogue without a class of the task, and with several.
     images : ImageSource or None
         The samples' images, row by row, and the encoder that made the features; None where they are not at hand.
+    texts : Texts or None
+        The classes and the text tower of the encoder; None where no protocol asks for them.
     """
 
     features: Any
@@ -70,6 +73,7 @@ class Samples:
     ambiguous: int = 0
     notes: list[str] = field(default_factory=list)
     images: ImageSource | None = None
+    texts: Texts | None = None
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -13,6 +13,7 @@ from skysift.evaluation.protocols.base import Protocol
 from skysift.evaluation.protocols.finetune import FineTune
 from skysift.evaluation.protocols.knn import KNN
 from skysift.evaluation.protocols.linear import Linear
+from skysift.evaluation.protocols.zeroshot import ZeroShot
 from skysift.store.fields import Input, Runtime
 from skysift.store.stage import Stage
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Evaluate(Splitting, Stage):
-    """Score features on labelled cutouts: kNN, linear probe and fine-tuning, over draws that share no pixel.
+    """Score features on labelled cutouts: kNN, linear probe, fine-tuning, texts, over draws that share no pixel.
 
     Cutouts without one of the classes, or with several, are left out and counted; so are test windows that overlap a
     training window. Hyperparameters are chosen on training samples only. Writes `metrics.json` (means over draws and
@@ -36,16 +37,18 @@ class Evaluate(Splitting, Stage):
     classes: tuple[str, ...] = Field(
         (), description="Classes in their order: NAME, or NAME=LABEL+LABEL+... to join labels; by default all labels."
     )
-    protocol: tuple[Literal["knn", "linear", "finetune"], ...] = Field(
+    protocol: tuple[Literal["knn", "linear", "finetune", "zeroshot"], ...] = Field(
         ("knn", "linear"),
         min_length=1,
-        description="What is done with the features: knn, linear; finetune trains the encoder that made them.",
+        description="What is done with the features: knn, linear; finetune trains the encoder that made them; zeroshot "
+        "compares them with descriptions of the classes (CLIP, SigLIP).",
     )
     draws: int = Field(5, ge=1, description="Number of times that training and test sets are drawn.")
     seed: int = Field(0, ge=0, description="Seed of the draws and the solvers.")
     knn: KNN = Field(KNN(), description="Options of the k nearest neighbours.")
     linear: Linear = Field(Linear(), description="Options of the linear probe.")
     finetune: FineTune = Field(FineTune(), description="Options of fine-tuning.")
+    zeroshot: ZeroShot = Field(ZeroShot(), description="Options of the classification by texts.")
 
     def estimate(self, rows_in: int, files: Mapping[str, Sequence[str]]) -> dict[str, float]:  # noqa: ARG002
         """Take that every cutout is labelled, and a ResNet18 at 128 pixels; one fit a draw sets the pace."""
@@ -65,7 +68,7 @@ class Evaluate(Splitting, Stage):
         from dataclasses import replace
 
         from skysift.evaluation.evaluation import evaluate
-        from skysift.evaluation.images import prepare_images
+        from skysift.evaluation.images import prepare_images, prepare_texts
         from skysift.evaluation.samples import class_order, load_samples
         from skysift.evaluation.write import write_evaluation
 
@@ -74,6 +77,8 @@ class Evaluate(Splitting, Stage):
         samples = load_samples(features, self.classes, order)
         if "finetune" in self.protocol:
             samples = replace(samples, images=prepare_images(features, context, samples.rows, [self.finetune]))
+        if "zeroshot" in self.protocol:
+            samples = replace(samples, texts=prepare_texts(features, context, samples.class_set.names))
         chosen: dict[str, Protocol] = {name: getattr(self, name) for name in dict.fromkeys(self.protocol)}
         found = evaluate(
             samples,

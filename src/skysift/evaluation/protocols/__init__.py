@@ -9,5 +9,6 @@ __getattr__, __dir__, __all__ = attach(
         "finetune": ["FineTune"],
         "knn": ["KNN"],
         "linear": ["Linear"],
+        "zeroshot": ["Texts", "ZeroShot"],
     },
 )

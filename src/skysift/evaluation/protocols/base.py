@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from skysift.evaluation.images import ImageSource
+    from skysift.evaluation.protocols.zeroshot import Texts
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class Problem:
         Torch device for protocols that use one; `auto` leaves it to them.
     pictures : Pictures or None
         The images; None where only features are at hand.
+    texts : Texts or None
+        The classes and the text tower of the encoder; None where no protocol asks for them.
     advance : callable
         To be called after each of a protocol's `steps`, with a note for the progress line.
     """
@@ -71,6 +74,7 @@ class Problem:
     seed: int = 0
     device: str = "cpu"
     pictures: Pictures | None = None
+    texts: Texts | None = None
     advance: Callable[[str], None] = _nothing
 
 

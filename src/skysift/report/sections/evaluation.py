@@ -20,7 +20,7 @@ from skysift.report.sections.picture import picture
 from skysift.store.artifact import Artifact
 
 OVERALL = ("accuracy", "macro_precision", "macro_recall", "macro_f1")
-NOT_THE_TASK = frozenset({"features", "knn", "linear", "protocol"})
+NOT_THE_TASK = frozenset({"features", "finetune", "knn", "linear", "protocol", "zeroshot"})
 
 
 def make(family: Family) -> Section | None:
