@@ -7,6 +7,7 @@ from collections.abc import Collection
 from typing import Any
 
 from skysift.datasets.find import find_labelled_set
+from skysift.datasets.names import KNOWN
 from skysift.errors import RequestError
 from skysift.evaluation.benchmark.options import Task
 
@@ -115,7 +116,7 @@ def _reference(text: str, others: Collection[str]) -> dict[str, Any]:
     """Tell an entry or an id from files; a labelled set of that name wins over an artifact of that name."""
     if text in others or ID.fullmatch(text):
         return {"cutouts": text}
-    if "/" in text or "." in text:
+    if "/" in text or "." in text or text.lower() in KNOWN:
         return {"source": text}
     try:
         find_labelled_set(text)
