@@ -59,7 +59,7 @@ def run(
 
         made = run_pipeline(definition, run=active.run, on_stage=tell)
         if active.running.json:
-            print(json.dumps({name: artifact.manifest for name, artifact in made.items()}, indent=1))
+            print(_manifests(made))
 
 
 def report(
@@ -95,6 +95,8 @@ def demo(
 ) -> None:
     """Simulate a small survey and take it through the whole chain; ends by naming the report.
 
+    Prints the report's path; with --json the manifests by stage's name.
+
     Examples
     --------
         skysift demo
@@ -111,7 +113,11 @@ def demo(
         made = run_demo(active.store, out, seed=seed, run=active.run, progress=active.progress)
         page = build_report(active.store, made["score"].id, out / "report.html", progress=active.progress)
     print(f"The report is {page.resolve().as_uri()}", file=sys.stderr)
-    print(page)
+    print(_manifests(made) if options.json else page)
+
+
+def _manifests(made: dict[str, Artifact]) -> str:
+    return json.dumps({name: artifact.manifest for name, artifact in made.items()}, indent=1)
 
 
 def plan_table(steps: list[Step]) -> str:
