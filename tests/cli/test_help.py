@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -36,12 +36,14 @@ def test_no_heavy_library_is_imported_for_help() -> None:
 
 
 def test_help_answers_at_once() -> None:
+    """In time of the processor, so that other work on the machine does not count."""
     times = []
-    for _ in range(5):
-        start = time.perf_counter()
+    for _ in range(3):
+        before = os.times()
         assert skysift("--help").code == 0
-        times.append(time.perf_counter() - start)
-    assert min(times) < 1.0
+        after = os.times()
+        times.append(after.children_user - before.children_user + after.children_system - before.children_system)
+    assert 0.05 < min(times) < 1.0
 
 
 @pytest.mark.parametrize("name", sorted(STAGES))

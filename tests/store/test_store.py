@@ -160,9 +160,18 @@ def test_ambiguous_prefix(store: Store) -> None:
 
 def test_a_name_moves(store: Store) -> None:
     one, two = store.run(Squares(count=1)), store.run(Squares(count=2))
-    store.name(one.id, "best")
-    store.name(two.id, "best")
+    assert store.name(one.id, "best") is None
+    assert store.name(one.id, "best") == "best"
+    with pytest.raises(RequestError, match=f"The name 'best' is that of squares {one.id[:12]}: .* --force"):
+        store.name(two.id, "best")
+    assert store.names() == {"best": one.id}
+    store.name(two.id, "best", force=True)
     assert store.names() == {"best": two.id}
+    assert store.name(two.id, "better") == "best"
+    store.name(one.id, "best")
+    (two.folder / "manifest.json").unlink()
+    store.name(one.id, "better")
+    assert store.names() == {"better": one.id}, "what is gone holds no name"
 
 
 def test_verify_notices(store: Store) -> None:

@@ -39,8 +39,8 @@ def register(app: App) -> None:
 
 
 def list_artifacts(
+    kind: Annotated[str | None, Parameter(help="Only this kind (cutouts, features ..., damaged).")] = None,
     *,
-    kind: Annotated[str | None, Parameter(help="Only this kind.")] = None,
     json_: Annotated[bool, Parameter(name="--json", help="As JSON.", negative=())] = False,
     store: StoreOption = None,
 ) -> None:
@@ -49,6 +49,7 @@ def list_artifacts(
     Examples
     --------
         skysift ls
+        skysift ls cutouts
         skysift ls --kind cutouts --json
     """
     opened = open_store(store)
@@ -59,7 +60,9 @@ def list_artifacts(
         print(json.dumps(found, indent=1))
         return
     if not found:
-        print(f"no artifacts in {opened.root}", file=sys.stderr)
+        there = ", ".join(sorted({entry["kind"] for entry in entries}))
+        what, more = ("artifacts", "") if kind is None or not there else (kind, f"; there are {there}")
+        print(f"no {what} in {opened.root}{more}", file=sys.stderr)
         return
     now = time.time()
     print(f"{'KIND':<12}{'ID':<14}{'NAME':<20}{'ROWS':>12}{'SIZE':>11}{'AGE':>9}")
@@ -99,6 +102,8 @@ def show(
     _section("counts", artifact.counts)
     _section("inputs", {i[:12]: _kind_of(opened, i) for i in artifact.inputs})
     _section("sources", _sources(artifact))
+    for kind, pairs in artifact.manifest["companions"].items():
+        _section(f"{kind} of sources", _companions(artifact, kind, pairs))
     _section("files", {n: size(e["bytes"]) for n, e in artifact.manifest["files"].items()})
     for warning in artifact.run["warnings"]:
         print(f"  warning: {warning}")
@@ -137,14 +142,24 @@ def verify(reference: Reference, *, store: StoreOption = None) -> None:
     print(f"{artifact.id} ok: {len(artifact.manifest['files'])} files, {size(artifact.size)}")
 
 
-def give_name(reference: Reference, name: str, /, *, store: StoreOption = None) -> None:
-    """Give an artifact a name, which then stands for its id.
+def give_name(
+    reference: Reference,
+    name: str,
+    /,
+    *,
+    force: Annotated[bool, Parameter(help="Take the name from the artifact that has it.", negative=())] = False,
+    store: StoreOption = None,
+) -> None:
+    """Give an artifact a name, which then stands for its id; it has one name at a time.
 
     Examples
     --------
         skysift name 3f2a emu-pilot
+        skysift name 91bc emu-pilot --force
     """
-    open_store(store).name(reference, name)
+    former = open_store(store).name(reference, name, force=force)
+    if former not in (None, name):
+        print(f"it was named {former} before", file=sys.stderr)
 
 
 def remove(
@@ -235,5 +250,15 @@ def _kind_of(store: Any, id_: str) -> str:
 def _sources(artifact: Artifact) -> dict[str, str]:
     paths = artifact.run["sources"]
     prints = [f for group in artifact.manifest["sources"].values() for f in group]
-    shown = {f[:12]: paths.get(f, "?") for f in prints[:8]}
-    return shown | ({"...": f"{len(prints) - 8} more"} if len(prints) > 8 else {})
+    return _first({f[:12]: paths.get(f, "?") for f in prints})
+
+
+def _companions(artifact: Artifact, kind: str, pairs: list[list[str]]) -> dict[str, str]:
+    """Return the paths of the files that lay beside sources, by the beginning of the source's fingerprint."""
+    paths = dict(artifact.run.get("companions", {}).get(kind, []))
+    return _first({owner[:12]: paths.get(owner, fingerprint) for owner, fingerprint in pairs})
+
+
+def _first(entries: dict[str, str]) -> dict[str, str]:
+    more = {"...": f"{len(entries) - 8} more"} if len(entries) > 8 else {}
+    return dict(list(entries.items())[:8]) | more

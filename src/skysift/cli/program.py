@@ -43,10 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(tokens: Sequence[str]) -> int:
     debug = "--debug" in tokens
+    app = build_app()
     try:
-        build_app()(tokens, result_action="return_value", exit_on_error=False, print_error=False)
+        app(tokens, result_action="return_value", exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        return _complain(f"{str(error).strip().splitlines()[0]} See `skysift --help`.", 2)
+        command = f"{tokens[0]} " if tokens and tokens[0] in app else ""
+        return _complain(f"{str(error).strip().splitlines()[0]} See `skysift {command}--help`.", 2)
     except (Stopped, KeyboardInterrupt) as stopped:
         return _complain(str(stopped) or f"by Ctrl-C; {CARRY_ON}", Stopped.exit_code, word="stopped")
     except SkysiftError as error:

@@ -132,7 +132,7 @@ COMMANDS: dict[str, Command] = {
         "features", ("skysift cluster 5d01 --levels 1000,100,10", "skysift cluster 5d01 --config tree.yaml")
     ),
     "subsample": Command("clusters", ("skysift subsample 08be --target-size 2000",)),
-    "assign": Command("clusters", ("skysift assign 08be --features 5d02",)),
+    "assign": Command(("clusters", "features"), ("skysift assign 08be 5d02",)),
     "preprocess": Command(
         "cutouts",
         (

@@ -52,7 +52,7 @@ def run_demo(
         shutil.copyfile(template, definition)
 
     def tell(name: str, artifact: Artifact) -> None:
-        store.name(artifact.id, f"demo-{name}")
+        store.name(artifact.id, f"demo-{name}", force=True)
         if not progress.quiet:
             rows = "" if artifact.rows is None else f"{artifact.rows:,} rows"
             print(f"{name:<18}{artifact.id[:12]}  {rows}", file=sys.stderr)

@@ -41,6 +41,9 @@ def describe_run(start: float, context: Context, paths: dict[str, str]) -> dict[
         "python": platform.python_version(),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
         "sources": paths,
+        "companions": {
+            name: [[owner, file.path] for owner, file in pairs] for name, pairs in context._companions.items() if pairs
+        },
         "warnings": context.warnings,
         "progress": context.bars,
         "runtime": context.runtime,

@@ -192,14 +192,26 @@ class Store:
         path = self.root / "names.json"
         return cast("dict[str, str]", json.loads(path.read_text())) if path.is_file() else {}
 
-    def name(self, reference: str, name: str) -> None:
-        """Give an artifact a name; an artifact has one, and a name moves to the last that it was given to."""
+    def name(self, reference: str, name: str, *, force: bool = False) -> str | None:
+        """Give an artifact a name; an artifact has one at a time. The name that it had before is returned.
+
+        Raises
+        ------
+        RequestError
+            If it can't be a name, or is another artifact's and not to be taken from it by `force`.
+        """
         artifact = self.get(reference)
         if not NAME.fullmatch(name) or re.fullmatch(r"[0-9a-f]{4,32}", name):
             raise RequestError(f"{name!r} can't be a name: letters, digits, '_', '.', '-', and not like an id.")
         with FileLock(str(self.root / "names.json.lock")):
-            kept = {n: i for n, i in self.names().items() if i != artifact.id}
+            names = self.names()
+            holder = next((a for a in self.artifacts(damaged=True) if a.id == names.get(name)), None)
+            if holder is not None and holder.id != artifact.id and not force:
+                where = f"{holder.kind} {holder.id[:12]}"
+                raise RequestError(f"The name {name!r} is that of {where}: choose another, or move it with --force.")
+            kept = {n: i for n, i in names.items() if i != artifact.id}
             write_json(self.root / "names.json", {**kept, name: artifact.id})
+            return next((n for n, i in names.items() if i == artifact.id), None)
 
     def forget_names(self, id_: str) -> None:
         """Take away the names of an artifact."""
