@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from skysift.imaging import SigmaClip
 from skysift.imaging.clipping import Row
-from skysift.imaging.pixels import learn_by_row, learn_by_sorting
+from skysift.imaging.pixels import Pixels, learn_by_row, learn_by_sorting
 from tests.imaging.conftest import KINDS, radio_image
 
 
@@ -69,6 +70,36 @@ def test_ties_and_lopsided_images() -> None:
     images = np.stack([counts, mostly_zero, steep, far_from_zero]).astype(np.float32)
     compare(images, 5.0, 30.0)
     compare(images, 2.0, 2.0, 5)
+
+
+def test_many_bright_pixels() -> None:
+    """The bounds move far inside of where a sample of the pixels says that few are."""
+    rng = np.random.default_rng(9)
+    noise = rng.normal(size=(300, 300))
+    extended = noise + np.where(rng.random(noise.shape) < 0.06, 40.0, 0.0)
+    faint_half = np.where(np.arange(300) < 140, 0.01 * noise, noise)
+    dynamic = noise + np.where(rng.random(noise.shape) < 1e-3, 1e6 * rng.random(noise.shape), 0.0)
+    images = np.stack([extended, -extended, faint_half, dynamic, -dynamic]).astype(np.float32)
+    for low, high in ((5.0, 30.0), (3.0, 3.0), (1.5, 2.0)):
+        compare(images, low, high)
+
+
+@pytest.mark.parametrize("unit", [1e-26, 1e25])
+def test_units_do_not_matter(unit: float) -> None:
+    """Squares of pixels in W m-2 Hz-1 are no float32."""
+    images = np.stack([radio_image("whole", seed) for seed in range(2)])
+    compare(np.float32(unit) * images, 5.0, 30.0)
+
+
+@pytest.mark.parametrize("look", [learn_by_row, learn_by_sorting])
+def test_bounds_that_leave_nothing_are_the_last(look: Callable[..., Pixels]) -> None:
+    clip = SigmaClip(low=0.1, high=0.1)
+    image = torch.tensor([[[0.0, 0.0], [1.0, 1.0]]])
+    low, high = look(image, [clip]).clipped[clip]
+    _, *expected = sigma_clip(
+        image.numpy(), sigma_lower=0.1, sigma_upper=0.1, maxiters=1, masked=False, return_bounds=True
+    )
+    assert (float(low), float(high)) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("number", [1, 2, 100, 4095, 4096, 5000, 40_000])

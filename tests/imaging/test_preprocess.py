@@ -13,9 +13,9 @@ from torch.nn.functional import interpolate
 
 from skysift.errors import RequestError
 from skysift.imaging import Asinh, Log, Power, Preprocess, Sinh, Sqrt, pipeline, preprocess
+from skysift.imaging.batch import fill_batch
 from skysift.imaging.options import PRESETS, PowerDist
-from skysift.imaging.pixels import learn_by_sorting
-from skysift.imaging.resize import resize
+from skysift.imaging.resize import Banded, resize
 from tests.imaging.conftest import KINDS, radio_image
 
 
@@ -56,13 +56,25 @@ def test_resize_is_torchs_where_nothing_is_missing() -> None:
     ("shape", "size"), [((256, 256), 224), ((64, 64), 224), ((97, 300), 64), ((1, 5), 7), ((700, 33), 33)]
 )
 def test_resize_by_bands_is_torchs(shape: tuple[int, int], size: int) -> None:
-    images = torch.rand(2, 3, *shape, generator=torch.Generator().manual_seed(1))
-    made, mask = resize(images, torch.ones(2, 1, *shape, dtype=torch.bool), size)
-    torch.testing.assert_close(
-        made, interpolate(images, (size, size), mode="bilinear", antialias=True), atol=1e-6, rtol=0
-    )
-    assert mask.shape == (2, 1, size, size)
-    assert mask.all()
+    image = torch.rand(3, *shape, generator=torch.Generator().manual_seed(1))
+    scale = np.array([1.0, 2.0, 0.5], np.float32)
+    banded, made = Banded(3, *shape, size), np.empty((3, size, size), np.float32)
+    banded.source[:] = image
+    banded.run(scale, made)
+    expected = interpolate(image[None], (size, size), mode="bilinear", antialias=True)[0].numpy()
+    np.testing.assert_allclose(made, expected * scale[:, None, None], atol=1e-6)
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_an_image_by_itself_gives_the_same_as_among_others(preset: str) -> None:
+    """Among them are images with few pixels left, of which zscale takes fewer samples."""
+    images = np.stack([radio_image(kind, seed) for seed in range(3) for kind in KINDS])
+    spec, seeds = Preprocess.preset(preset, size=40), torch.arange(len(images))
+    together, masks = preprocess(images, spec, seeds=seeds, return_mask=True)
+    for row in range(len(images)):
+        alone, mask = preprocess(images[row : row + 1], spec, seeds=seeds[row : row + 1], return_mask=True)
+        assert torch.equal(alone[0], together[row])
+        assert torch.equal(mask[0], masks[row])
 
 
 def test_as_many_images_as_wanted_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,11 +90,8 @@ def test_the_way_of_a_gpu_gives_the_same(preset: str, monkeypatch: pytest.Monkey
     images = torch.from_numpy(np.stack([radio_image(kind, seed) for seed in range(2) for kind in KINDS]))
     spec, seeds = Preprocess.preset(preset, size=40), torch.arange(len(images))
     image_by_image = preprocess(images, spec, seeds=seeds)
-    monkeypatch.setattr(pipeline, "learn", learn_by_sorting)
-    batch = pipeline._Batch(images, spec, seeds)
-    made, mask = torch.empty_like(image_by_image), torch.empty(len(images), 1, 40, 40, dtype=torch.bool)
-    planes = images.new_empty((len(images), len(batch._planes), *images.shape[1:]))
-    batch._make(slice(None), planes, made, mask)
+    monkeypatch.setattr(pipeline, "fill_rows", fill_batch)
+    made = preprocess(images, spec, seeds=seeds)
     torch.testing.assert_close(made, image_by_image, atol=2e-6, rtol=0)
 
 
@@ -109,7 +118,7 @@ def test_every_preset_on_every_kind(preset: str, channels: int) -> None:
     assert torch.isfinite(made).all()
     if preset != "imagenet":
         assert made.min() >= 0
-        assert made.max() <= 1
+        assert made.max() <= 1 + 1e-6
         assert (made * ~mask == 0).all()
     assert not mask[-1].any()
 
@@ -179,6 +188,20 @@ def test_fill_with_the_median() -> None:
     made, mask = preprocess(image[None], Preprocess.preset("minmax", size=64, fill="median"), return_mask=True)
     valid = made[0, 0][mask[0, 0]].numpy()
     assert made[0, 0][~mask[0, 0]].unique().numpy() == pytest.approx(np.median(valid), abs=1e-6)
+
+
+@pytest.mark.parametrize("preset", ["asinh", "riggi2024", "minmax"])
+def test_fill_with_the_median_after_a_resize(preset: str) -> None:
+    image = radio_image("border", 4)
+    images = torch.from_numpy(np.stack([image, radio_image("whole", 4)]))
+    spec = Preprocess.preset(preset, size=40, fill="median")
+    made, mask = preprocess(images, spec, return_mask=True)
+    valid = torch.from_numpy(np.isfinite(image))
+    channels = preprocess(images[:1], spec.model_copy(update={"size": 64}))[0]
+    for channel, filled in zip(channels, made[0], strict=True):
+        middle = float(np.median(channel[valid].numpy()))
+        assert filled[~mask[0, 0]].unique().numpy() == pytest.approx(middle, abs=1e-6)
+    assert mask[1].all()
 
 
 def test_infinite_values_are_no_data() -> None:

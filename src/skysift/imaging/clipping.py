@@ -12,16 +12,18 @@ from torch import Tensor
 
 from skysift.imaging.order import Ordered
 
-SAMPLE = 1024
+SAMPLE = 2048
 LEAST_STRIDE = 4
-TAIL = 0.01
-SLACK = 10
-BLOCK = 8192
-REACH = 512
+SLACKS = (8, 32, 128)
+MARGIN = 0.9
+BLOCK = 256
+ONES = np.ones(BLOCK, np.float32)
+SQUARE_FITS = (1e-15, 1e15)
+"""Numbers of a size between these have squares that float32 can hold."""
 
 
 class Row:
-    """The valid pixels of one image, (N,) float32: order statistics, moments and tails.
+    """The valid pixels of one image, (N,) float32, at least one for all but the extent: order statistics.
 
     A sorted sample tells about which pixels are wanted, so that few are looked at more than once.
     """
@@ -39,74 +41,91 @@ class Row:
     def at(self, rank: int) -> float:
         """Return the pixel of a rank, 0 being the smallest."""
         if not self._first <= rank < self._first + len(self._near):
-            self._look_around(rank)
+            self.look_at(rank, rank)
         return float(self._near[rank - self._first])
 
-    def moments(self, centre: float) -> tuple[float, float]:
-        """Return the sums of the pixels' distances from a centre, and of their squares."""
-        blocks = np.zeros((-(-self.number // BLOCK), BLOCK))
-        moved = blocks.ravel()[: self.number]
-        moved[:] = self.values
-        moved -= centre
-        return float(moved.sum()), float(np.vecdot(blocks, blocks).sum())
+    def guess(self, rank: int) -> np.float32:
+        """Return a pixel that has about this rank."""
+        return np.float32(self._sample[min(max(rank // self._stride, 0), len(self._sample) - 1)])
 
-    def below(self, bound: float) -> NDArray[np.float64]:
-        """Return the pixels below a bound."""
-        if bound <= self.smallest:
-            return np.empty(0)
-        level, tail = self._low_tail
-        pixels = tail if bound <= level else self.values
-        return pixels[pixels < bound].astype(np.float64)
+    def look_at(self, first: int, last: int) -> None:
+        """Sort the pixels of the ranks `first` to `last`.
 
-    def above(self, bound: float) -> NDArray[np.float64]:
-        """Return the pixels above a bound."""
-        if bound >= self.largest:
-            return np.empty(0)
-        level, tail = self._high_tail
-        pixels = tail if bound >= level else self.values
-        return pixels[pixels > bound].astype(np.float64)
+        Counting what is smaller than a guess tells how far off it is. (Taking all that might be near would be slower:
+        the processor can't foresee which those are.)
+        """
+        if self._stride >= LEAST_STRIDE:
+            middle = (first + last) // 2
+            off = int(np.count_nonzero(self.values < self.guess(middle))) - middle
+            for slack in SLACKS:
+                inside = self.values >= self.guess(first - off - slack * self._stride)
+                below = self.number - int(np.count_nonzero(inside))
+                inside &= self.values <= self.guess(last - off + slack * self._stride)
+                near = self.values[inside]
+                if below <= first and last < below + len(near):
+                    self._near, self._first = np.sort(near), below
+                    return
+        self._near, self._first = np.sort(self.values), 0
 
     @cached_property
     def _sample(self) -> NDArray[np.float32]:
         return np.sort(self.values[:: self._stride])
 
-    @cached_property
-    def _low_tail(self) -> tuple[float, NDArray[np.float32]]:
-        level = self._sample[int(TAIL * len(self._sample))]
-        return float(level), self.values[self.values < level]
 
-    @cached_property
-    def _high_tail(self) -> tuple[float, NDArray[np.float32]]:
-        level = self._sample[-1 - int(TAIL * len(self._sample))]
-        return float(level), self.values[self.values > level]
+class Moments:
+    """Mean and standard deviation of the pixels between two bounds, quick for bounds that lie outside of two levels.
 
-    def _look_around(self, rank: int) -> None:
-        """Sort the pixels of the ranks around one, as far as clipping usually moves a median.
+    The squares of the pixels between the levels are of like size, so that float32 serves for their sums over small
+    blocks. The few pixels outside of the levels are kept apart, in float64.
 
-        Counting what is smaller than the sample's guess tells how far off it is. (Taking all that might be near would
-        be slower: the processor can't foresee which those are.)
-        """
-        if self._stride < LEAST_STRIDE:
-            self._near, self._first = np.sort(self.values), 0
-            return
-        guess = 2 * rank - int(np.count_nonzero(self.values < self._guess(rank)))
-        reach = self.number // REACH + SLACK * self._stride
-        inside = self.values >= self._guess(guess - reach)
-        below = self.number - int(np.count_nonzero(inside))
-        inside &= self.values <= self._guess(guess + reach)
-        band = self.values[inside]
-        found = below <= rank < below + len(band)
-        self._near, self._first = (np.sort(band), below) if found else (np.sort(self.values), 0)
+    Parameters
+    ----------
+    row : Row
+        Pixels, at least one.
+    low, high : float32
+        Levels.
+    """
 
-    def _guess(self, rank: int) -> np.float32:
-        """Return the pixel that has about this rank."""
-        return np.float32(self._sample[min(max(rank // self._stride, 0), len(self._sample) - 1)])
+    def __init__(self, row: Row, low: np.float32, high: np.float32) -> None:
+        self.low, self.high, self._number = low, high, row.number
+        outside = row.values > high
+        if row.smallest < low:
+            outside |= row.values < low
+        places = outside.nonzero()[0]
+        self._far = np.sort(row.values[places]).astype(np.float64)
+        self._centre = row.guess(row.number // 2)
+        reach = max(float(high) - float(self._centre), float(self._centre) - float(low))
+        exact = not (reach == 0 or SQUARE_FITS[0] < reach < SQUARE_FITS[1])
+        blocks = np.empty((-(-row.number // BLOCK), BLOCK), np.float64 if exact else np.float32)
+        near = blocks.ravel()
+        np.subtract(row.values, self._centre, out=near[: row.number])
+        near[places] = 0
+        near[row.number :] = 0
+        self._first = float(np.vecdot(blocks, ONES).sum(dtype=np.float64))
+        self._second = float(np.vecdot(blocks, blocks).sum(dtype=np.float64))
+
+    @property
+    def ranks(self) -> tuple[int, int]:
+        """The first and last rank that the median has for any bounds outside of the levels."""
+        below = int(self._far.searchsorted(self.low))
+        above = len(self._far) - below
+        return (self._number - above - 1) // 2, (self._number + below) // 2
+
+    def between(self, least: float, most: float) -> tuple[int, int, float]:
+        """Return the rank of the first pixel between bounds, that of the first above them, and the deviation."""
+        start, stop = int(self._far.searchsorted(least, "left")), int(self._far.searchsorted(most, "right"))
+        far = self._far[start:stop] - self._centre
+        stop += self._number - len(self._far)
+        number = max(stop - start, 1)
+        mean = (self._first + float(far.sum())) / number
+        square = (self._second + float((far * far).sum())) / number
+        return start, stop, math.sqrt(max(square - mean * mean, 0.0))
 
 
 def clip_bounds(row: Row, low: float, high: float, iterations: int) -> tuple[float, float]:
     """Return the bounds of iterated sigma clipping about the median of one image.
 
-    Little is clipped, so it is taken out of the sums (float64, about the median) of all pixels.
+    Little is clipped, so it is taken out of the sums of all pixels.
 
     Parameters
     ----------
@@ -120,29 +139,39 @@ def clip_bounds(row: Row, low: float, high: float, iterations: int) -> tuple[flo
     Returns
     -------
     tuple of float
-        As `astropy.stats.sigma_clip(..., return_bounds=True)`; zeros for no pixels.
+        As `astropy.stats.sigma_clip(..., return_bounds=True)`; the last ones where they leave nothing, and zeros for
+        no pixels.
     """
     if not row.number:
         return 0.0, 0.0
-    start, stop = 0, row.number
-    centre = row.median(start, stop)
-    first, second = sums = row.moments(centre)
+    moments = Moments(row, *_likely_levels(row, low, high))
+    row.look_at(*moments.ranks)
     least, most = -math.inf, math.inf
-    bounds = (centre, centre)
+    start, stop, std = moments.between(least, most)
     for _ in range(iterations):
-        number = stop - start
-        mean = first / number
-        std = math.sqrt(max(second / number - mean * mean, 0.0))
         middle = row.median(start, stop)
         bounds = (middle - low * std, middle + high * std)
         least, most = max(least, bounds[0]), min(most, bounds[1])
-        under, over = row.below(least), row.above(most)
-        if (start, stop) == (len(under), row.number - len(over)):
+        if least > moments.low or most < moments.high:
+            moments = Moments(row, max(_not_below(least), moments.low), min(-_not_below(-most), moments.high))
+        before = (start, stop)
+        start, stop, std = moments.between(least, most)
+        if (start, stop) == before or start >= stop:
             break
-        start, stop = len(under), row.number - len(over)
-        gone = np.concatenate([under, over]) - centre
-        first, second = sums[0] - float(gone.sum()), sums[1] - float(gone @ gone)
     return bounds
+
+
+def _likely_levels(row: Row, low: float, high: float) -> tuple[np.float32, np.float32]:
+    """Return levels that the bounds will hardly pass: what surrounds the sources is seldom less than a normal noise."""
+    centre, lower, upper = (row.guess(int(part * row.number)) for part in (0.5, 0.16, 0.84))
+    spread = MARGIN * 0.5 * (float(upper) - float(lower))
+    return np.float32(centre - low * spread), np.float32(centre + high * spread)
+
+
+def _not_below(bound: float) -> np.float32:
+    """Round up to float32."""
+    level = np.float32(bound)
+    return level if level >= bound else np.nextafter(level, np.float32(np.inf))
 
 
 def sorted_clip_bounds(ordered: Ordered, low: float, high: float, iterations: int) -> tuple[Tensor, Tensor]:
@@ -163,7 +192,7 @@ def sorted_clip_bounds(ordered: Ordered, low: float, high: float, iterations: in
     Returns
     -------
     tuple of Tensor
-        Lower and upper bound, (B,) float64.
+        Lower and upper bound, (B,) float64, as `clip_bounds`.
     """
     start = torch.zeros_like(ordered.count)
     stop = ordered.count
@@ -177,8 +206,8 @@ def sorted_clip_bounds(ordered: Ordered, low: float, high: float, iterations: in
         number = (stop - start).clamp_min(1)
         mean = _between(first, start, stop) / number
         std = (_between(second, start, stop) / number - mean.square()).clamp_min(0).sqrt()
-        middle = ordered.median(start, stop)
-        bounds = (middle - low * std, middle + high * std)
+        middle, some = ordered.median(start, stop), start < stop
+        bounds = torch.where(some, middle - low * std, bounds[0]), torch.where(some, middle + high * std, bounds[1])
         before = (start, stop)
         start = torch.maximum(start, _rank(ordered, bounds[0], right=False))
         stop = torch.minimum(stop, _rank(ordered, bounds[1], right=True))

@@ -140,6 +140,12 @@ class Preprocess(_Options):
         """Return the transform of a channel."""
         return self.transforms[min(index, len(self.transforms) - 1)]
 
+    @property
+    def clips(self) -> list[SigmaClip]:
+        """The sigma clippings that differ."""
+        channels = map(self.channel, range(self.channels))
+        return list(dict.fromkeys(transform for transform in channels if isinstance(transform, SigmaClip)))
+
 
 PRESETS: Mapping[str, Callable[[], dict[str, Any]]] = MappingProxyType(
     {

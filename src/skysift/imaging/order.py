@@ -57,3 +57,12 @@ def order(images: Tensor, valid: Tensor) -> Ordered:
     count = valid.flatten(1).sum(1)
     values = sort_rows(images.flatten(1))
     return Ordered(values, count)
+
+
+def medians(channels: Tensor, valid: Tensor) -> Tensor:
+    """Return the median of the valid pixels (B, H, W) of each channel (B, C, H, W), (B, C); 0 where there are none."""
+    middles = []
+    for channel in channels.unbind(1):
+        ordered = order(torch.where(valid, channel, torch.nan), valid)
+        middles.append(ordered.median(torch.zeros_like(ordered.count), ordered.count))
+    return torch.stack(middles, 1).to(channels.dtype)

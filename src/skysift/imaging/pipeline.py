@@ -9,28 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skysift.imaging.draws import uniforms
-from skysift.imaging.options import (
-    Asinh,
-    Log,
-    MinMax,
-    OneOf,
-    Power,
-    PowerDist,
-    Preprocess,
-    SigmaClip,
-    Sinh,
-    Sqrt,
-    Transform,
-    ZScale,
-)
-from skysift.imaging.order import order
-from skysift.imaging.pixels import Pair, learn
-from skysift.imaging.resize import resize
+from skysift.imaging.batch import fill_batch
+from skysift.imaging.options import Preprocess
+from skysift.imaging.rows import fill_rows
 
 PIXELS_AT_ONCE = 1 << 22
-TINY = torch.finfo(torch.float32).tiny
-FAR_BELOW = torch.finfo(torch.float32).min / 2  # for invalid pixels: clamping makes it 0
 Images = Tensor | np.ndarray[Any, Any] | Sequence[np.ndarray[Any, Any]]
 
 
@@ -124,139 +107,15 @@ def _groups(images: Images, device: str | torch.device) -> list[tuple[Tensor, Te
 
 def _preprocess_equal(images: Tensor, spec: Preprocess, seeds: Tensor | None) -> tuple[Tensor, Tensor]:
     """Preprocess images of one shape; on CPU in pieces of limited memory."""
-    step = max(1, PIXELS_AT_ONCE // max(images[0].numel(), 1)) if images.device.type == "cpu" else len(images)
     out = images.new_empty((len(images), spec.channels, spec.size, spec.size))
     kept = torch.empty((len(images), 1, spec.size, spec.size), dtype=torch.bool, device=images.device)
+    on_cpu = images.device.type == "cpu"
+    fill, pixels_at_once = (fill_rows, PIXELS_AT_ONCE) if on_cpu else (fill_batch, images.numel())
+    step = max(1, pixels_at_once // max(images[0].numel(), 1))
     for start in range(0, len(images), step):
         piece = slice(start, start + step)
-        _Batch(images[piece], spec, None if seeds is None else seeds[piece]).make(out[piece], kept[piece])
+        fill(images[piece], spec, None if seeds is None else seeds[piece], out[piece], kept[piece])
+    if spec.mean is not None and spec.std is not None:
+        shift, scale = (out.new_tensor(value)[:, None, None] for value in (spec.mean, spec.std))
+        out.sub_(shift).div_(scale)
     return out, kept
-
-
-class _Batch:
-    """Images of one shape, and the range of pixels that each of their channels shows.
-
-    Parameters
-    ----------
-    images : Tensor
-        (B, H, W) float32.
-    spec : Preprocess
-        What to do.
-    seeds : Tensor, optional
-        (B,) int64, for `OneOf`.
-    """
-
-    def __init__(self, images: Tensor, spec: Preprocess, seeds: Tensor | None) -> None:
-        self.spec = spec
-        self._planes, self._plane_of_channel = _distinct(spec)
-        transforms = [transform for transform, _ in self._planes]
-        clips = [transform for transform in transforms if isinstance(transform, SigmaClip)]
-        self._pixels = learn(images, clips, zero_is_invalid=spec.zero_is_invalid)
-        self._images = images if all(self._pixels.whole) else torch.where(self._pixels.valid, images, FAR_BELOW)
-        self._ranges = {transform: self._range(transform) for transform in transforms}
-        self._draws = None if seeds is None else uniforms(seeds.to(images.device), spec.channels)
-
-    def make(self, out: Tensor, kept: Tensor) -> None:
-        """Fill in images and masks; on CPU image by image, which stays in the processor's cache."""
-        step = 1 if self._images.device.type == "cpu" else len(out)
-        planes = self._images.new_empty((step, len(self._planes), *self._images.shape[1:]))
-        for start in range(0, len(out), step):
-            rows = slice(start, start + step)
-            self._make(rows, planes, out[rows], kept[rows])
-
-    def _make(self, rows: slice, planes: Tensor, out: Tensor, kept: Tensor) -> None:
-        """Make the channels of some images: stretch, resize, fill, normalise."""
-        valid, whole = self._pixels.valid[rows][:, None], all(self._pixels.whole[rows])
-        for plane, (transform, index) in zip(planes.unbind(1), self._planes, strict=True):
-            self._show(transform, index, rows, plane)
-        distinct = len(self._planes) == self.spec.channels
-        made, seen = resize(planes, valid, self.spec.size, whole=whole, out=out if distinct else None)
-        kept.copy_(seen)
-        if self.spec.fill == "median" and not whole:
-            made.copy_(torch.where(seen, made, _medians(planes, valid[:, 0])[:, :, None, None]))
-        if not distinct:
-            out.copy_(made[:, self._plane_of_channel])
-        if self.spec.mean is not None and self.spec.std is not None:
-            shift, scale = (out.new_tensor(value)[:, None, None] for value in (self.spec.mean, self.spec.std))
-            out.sub_(shift).div_(scale)
-
-    def _range(self, transform: Transform) -> Pair:
-        """Return the pixel that becomes 0 and the factor from there on, (B, 1, 1); a constant image becomes 0."""
-        smallest, largest = self._pixels.extent
-        low, high = smallest, largest
-        if isinstance(transform, SigmaClip):
-            low, high = self._pixels.clipped[transform]
-        elif isinstance(transform, ZScale):
-            low, high = self._pixels.zscale.limits(transform.contrast)
-        low, high = _apart(low, high, smallest, largest)
-        bottom = torch.minimum(torch.maximum(smallest, low), high)
-        top = torch.maximum(torch.minimum(largest, high), low)
-        span = top - bottom
-        scale = torch.where(span > TINY, 1 / span.clamp_min(TINY), 0.0)
-        return bottom.float()[:, None, None], scale.float()[:, None, None]
-
-    def _show(self, transform: Transform, index: int, rows: slice, out: Tensor) -> None:
-        """Fill one plane, (B, H, W), with values in [0, 1]; 0 where invalid."""
-        bottom, scale = self._ranges[transform]
-        torch.sub(self._images[rows], bottom[rows], out=out).mul_(scale[rows]).clamp_(0, 1)
-        if isinstance(transform, OneOf):
-            self._stretch_one_of(transform, index, rows, out)
-        elif not isinstance(transform, (SigmaClip, ZScale, MinMax)):
-            out.copy_(_stretch(out, transform))
-
-    def _stretch_one_of(self, transform: OneOf, index: int, rows: slice, out: Tensor) -> None:
-        """Stretch each image as its seed says."""
-        draw = out.new_zeros(len(out)) if self._draws is None else self._draws[rows, index]
-        choices = (draw * len(transform.choices)).long()
-        for number, choice in enumerate(transform.choices):
-            chosen = choices == number
-            out[chosen] = _stretch(out[chosen], choice)
-
-
-def _distinct(spec: Preprocess) -> tuple[list[tuple[Transform, int]], list[int]]:
-    """List the channels that differ, as (transform, first channel), and for each channel its place in the list."""
-    planes: list[tuple[Transform, int]] = []
-    place: list[int] = []
-    for index in range(spec.channels):
-        transform = spec.channel(index)
-        known = [] if isinstance(transform, OneOf) else [n for n, (t, _) in enumerate(planes) if t == transform]
-        if not known:
-            planes.append((transform, index))
-        place.append(known[0] if known else len(planes) - 1)
-    return planes, place
-
-
-def _medians(channels: Tensor, valid: Tensor) -> Tensor:
-    """Return the median of the valid pixels of each channel, (B, C); 0 where there are none."""
-    medians = []
-    for channel in channels.unbind(1):
-        ordered = order(torch.where(valid, channel, torch.nan), valid)
-        medians.append(ordered.median(torch.zeros_like(ordered.count), ordered.count))
-    return torch.stack(medians, 1).to(channels.dtype)
-
-
-def _apart(low: Tensor, high: Tensor, smallest: Tensor, largest: Tensor) -> tuple[Tensor, Tensor]:
-    """Open limits that fell together, as they do on images of mostly one value (display stretches, blanked maps).
-
-    They then run from that value to the image's largest one, or from the smallest where nothing lies above.
-    """
-    together = high <= low
-    high = torch.where(together, largest, high)
-    return torch.where(together & (largest <= low), smallest, low), high
-
-
-def _stretch(x: Tensor, transform: Power | PowerDist | Sinh | Log | Sqrt | Asinh) -> Tensor:
-    """Bend values in [0, 1]; as astropy's stretches of the same names."""
-    match transform:
-        case Power():
-            return x.pow(transform.power)
-        case PowerDist():
-            return (transform.a**x - 1) / (transform.a - 1)
-        case Sinh():
-            return torch.sinh(x / transform.a) / np.sinh(1 / transform.a)
-        case Log():
-            return torch.log1p(transform.a * x) / np.log1p(transform.a)
-        case Sqrt():
-            return x.sqrt()
-        case Asinh():
-            return torch.asinh(x / transform.a) / np.arcsinh(1 / transform.a)

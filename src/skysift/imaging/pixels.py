@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import isfinite
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from skysift.imaging.clipping import Row, clip_bounds, sorted_clip_bounds
@@ -32,7 +34,7 @@ class Pixels:
         Smallest and largest pixel, (B,) float64.
     clipped : mapping
         Lower and upper bound of each sigma clipping, (B,) float64.
-    samples : tuple of Tensor
+    samples : tuple of array
         Every n-th pixel as `ZScaleInterval` takes them, (B, N) float32, then NaN; their number, (B,) int64.
     """
 
@@ -40,38 +42,32 @@ class Pixels:
     whole: Sequence[bool]
     extent: Pair
     clipped: Mapping[SigmaClip, Pair]
-    samples: Pair
+    samples: tuple[NDArray[np.float32], NDArray[np.int64]]
 
     @cached_property
     def zscale(self) -> ZScaleFit:
-        """The lines that zscale fits."""
+        """The lines that zscale fits; on the CPU, as there are few samples."""
         return fit_zscale(*self.samples)
 
 
-def learn(images: Tensor, clips: Sequence[SigmaClip], *, zero_is_invalid: bool = False) -> Pixels:
-    """Look at the pixels in the way that suits the device.
+def learn_by_row(images: Tensor, clips: Sequence[SigmaClip], *, zero_is_invalid: bool = False) -> Pixels:
+    """Look at one image after the other, while it is in the processor's cache.
 
     Parameters
     ----------
     images : Tensor
-        (B, H, W) float32; values that are not finite are no data.
+        (B, H, W) float32, on the CPU; values that are not finite are no data.
     clips : sequence of SigmaClip
         Which clipping bounds are wanted.
     zero_is_invalid : bool
         Exact zeros are no data either.
     """
-    on_cpu = images.device.type == "cpu"
-    return (learn_by_row if on_cpu else learn_by_sorting)(images, clips, zero_is_invalid=zero_is_invalid)
-
-
-def learn_by_row(images: Tensor, clips: Sequence[SigmaClip], *, zero_is_invalid: bool = False) -> Pixels:
-    """Look at one image after the other, while it is in the processor's cache."""
     valid = np.ones(images.shape, dtype=bool)
     whole, extent, samples = [], [], []
     bounds: dict[SigmaClip, list[tuple[float, float]]] = {clip: [] for clip in clips}
     for image, mask in zip(images.numpy(), valid, strict=True):
         row = Row(image.ravel())
-        if zero_is_invalid or not np.isfinite([row.smallest, row.largest]).all():
+        if zero_is_invalid or not (isfinite(row.smallest) and isfinite(row.largest)):
             np.isfinite(image, out=mask)
             if zero_is_invalid:
                 mask &= image != 0
@@ -86,12 +82,12 @@ def learn_by_row(images: Tensor, clips: Sequence[SigmaClip], *, zero_is_invalid:
         whole=whole,
         extent=_columns(extent),
         clipped={clip: _columns(pairs) for clip, pairs in bounds.items()},
-        samples=_padded(samples),
+        samples=_padded(samples, min(images[0].numel(), SAMPLES)),
     )
 
 
 def learn_by_sorting(images: Tensor, clips: Sequence[SigmaClip], *, zero_is_invalid: bool = False) -> Pixels:
-    """Sort all images at once, on any device."""
+    """Sort all images at once, on any device; parameters as for `learn_by_row`."""
     valid = torch.isfinite(images)
     if zero_is_invalid:
         valid &= images != 0
@@ -111,19 +107,20 @@ def _columns(pairs: list[tuple[float, float]]) -> Pair:
     return low, high
 
 
-def _padded(rows: Sequence[np.ndarray[tuple[int], np.dtype[np.float32]]]) -> Pair:
+def _padded(rows: Sequence[NDArray[np.float32]], width: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Stack rows of different lengths; put NaN after the shorter ones."""
-    samples = np.full((len(rows), max(1, *map(len, rows))), np.nan, np.float32)
+    samples = np.full((len(rows), width), np.nan, np.float32)
     for target, source in zip(samples, rows, strict=True):
         target[: len(source)] = source
-    return torch.from_numpy(samples), torch.tensor([len(row) for row in rows])
+    return samples, np.array([len(row) for row in rows])
 
 
-def _gathered(images: Tensor, valid: Tensor, count: Tensor) -> Pair:
+def _gathered(images: Tensor, valid: Tensor, count: Tensor) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Take every n-th valid pixel of each image, (B, H*W), at most `SAMPLES`."""
     pixels = images.shape[1]
     stride = (count // SAMPLES).clamp_min(1)
     number = ((count + stride - 1) // stride).clamp_max(SAMPLES)
     place = torch.arange(min(SAMPLES, pixels), device=images.device)
     index = torch.searchsorted(valid.cumsum(1), place * stride[:, None] + 1).clamp_max(pixels - 1)
-    return torch.where(place < number[:, None], images.gather(1, index), torch.nan), number
+    samples = torch.where(place < number[:, None], images.gather(1, index), torch.nan)
+    return samples.cpu().numpy(), number.cpu().numpy()

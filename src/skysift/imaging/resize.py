@@ -17,9 +17,7 @@ PRODUCT = 1 << 18
 """Multiplications of a matrix product that OpenBLAS makes in one thread: the number of threads changes nothing."""
 
 
-def resize(
-    images: Tensor, valid: Tensor, size: int, *, whole: bool | None = None, out: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
+def resize(images: Tensor, valid: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """Resize by antialiased bilinear interpolation, normalised by the weight of valid pixels.
 
     Parameters
@@ -30,50 +28,75 @@ def resize(
         (B, 1, H, W) bool.
     size : int
         Side of the result [pixel].
-    whole : bool, optional
-        Whether all pixels are valid; found out where not said.
-    out : Tensor, optional
-        (B, C, S, S), contiguous: where to put the images.
 
     Returns
     -------
     images : Tensor
-        (B, C, S, S), 0 where invalid.
+        (B, C, S, S), 0 where invalid; the images themselves where they have this size.
     valid : Tensor
         (B, 1, S, S) bool: where valid pixels have at least half of the weight.
     """
-    if out is None:
-        out = images.new_empty((*images.shape[:2], size, size))
     if images.shape[-2:] == (size, size):
-        return out.copy_(images), valid
-    interpolated(images, out)
-    if bool(valid.all()) if whole is None else whole:
-        return out, valid.new_ones(()).expand(*valid.shape[:2], size, size)
-    weight = interpolated(valid.to(images.dtype), images.new_empty((len(images), 1, size, size)))
+        return images, valid
+    made = interpolate(images, (size, size), mode="bilinear", antialias=True)
+    if bool(valid.all()):
+        return made, valid.new_ones(()).expand(*valid.shape[:2], size, size)
+    weight = interpolate(valid.to(images.dtype), (size, size), mode="bilinear", antialias=True)
     kept = weight >= LEAST_WEIGHT
-    return out.mul_(torch.where(kept, 1 / weight, 0.0)), kept
+    return made.mul_(torch.where(kept, 1 / weight, 0.0)), kept
 
 
-def interpolated(images: Tensor, out: Tensor) -> Tensor:
-    """Resize (B, C, H, W) into (B, C, S, S) as torch's `interpolate(mode="bilinear", antialias=True)` does.
+class Banded:
+    """The same for one image after the other on the CPU, where torch works pixel by pixel.
 
-    On CPU torch works pixel by pixel. Here a few neighbouring rows or columns of the result are one small matrix
-    product, which is several times as fast.
+    Here a few neighbouring columns, then rows, of the result are one small matrix product, which is several times as
+    fast. The views that these need are made once, and the buffers stay in the processor's cache.
+
+    Parameters
+    ----------
+    channels, height, width : int
+        Of an image.
+    size : int
+        Side of the result [pixel].
+
+    Attributes
+    ----------
+    source : array
+        (C, H, W) float32: where to put an image, with 0 where invalid.
     """
-    size = out.shape[-1]
-    if images.device.type != "cpu" or images.dtype != torch.float32:
-        return out.copy_(interpolate(images, (size, size), mode="bilinear", antialias=True))
-    channels, height, width = images.shape[1:]
-    short = np.empty((channels, size, width), np.float32)
-    for source, target in zip(images.numpy(), out.numpy(), strict=True):
-        for band in _bands(height, size):
-            for columns in _parts(width, band):
-                np.matmul(band.weights, source[:, band.source, columns], out=short[:, band.target, columns])
-        flat, flat_target = short.reshape(-1, width), target.reshape(-1, size)
-        for band in _bands(width, size):
-            for rows in _parts(len(flat), band):
-                np.matmul(flat[rows, band.source], band.transposed, out=flat_target[rows, band.target])
-    return out
+
+    def __init__(self, channels: int, height: int, width: int, size: int) -> None:
+        self.source = np.empty((channels, height, width), np.float32)
+        self._same = (height, width) == (size, size)
+        if self._same:
+            return
+        narrow = np.empty((channels, height, size), np.float32)
+        flat, flat_narrow = self.source.reshape(-1, width), narrow.reshape(-1, size)
+        self._across = [
+            (flat[rows, band.source], np.ascontiguousarray(band.weights.T), flat_narrow[rows, band.target])
+            for band in _bands(width, size)
+            for rows in _parts(len(flat), band)
+        ]
+        bands = _bands(height, size)
+        self._weights = np.concatenate([band.weights.ravel() for band in bands])
+        self._scaled = np.empty((channels, len(self._weights)), np.float32)
+        ends = np.cumsum([band.weights.size for band in bands])[:-1]
+        self._down = [
+            (scaled.reshape(channels, *band.weights.shape), narrow[:, band.source, columns], band.target, columns)
+            for band, scaled in zip(bands, np.split(self._scaled, ends, axis=1), strict=True)
+            for columns in _parts(size, band)
+        ]
+
+    def run(self, scale: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+        """Resize `source` and scale each channel by a factor (C,), into an array (C, S, S)."""
+        if self._same:
+            np.multiply(self.source, scale[:, None, None], out=out)
+            return
+        for left, right, product in self._across:
+            np.matmul(left, right, out=product)
+        np.multiply(self._weights, scale[:, None], out=self._scaled)
+        for weights, right, rows, columns in self._down:
+            np.matmul(weights, right, out=out[:, rows, columns])
 
 
 @dataclass(frozen=True)
@@ -83,7 +106,6 @@ class _Band:
     target: slice
     source: slice
     weights: NDArray[np.float32]
-    transposed: NDArray[np.float32]
 
 
 @lru_cache(maxsize=64)
@@ -96,8 +118,7 @@ def _bands(length: int, size: int) -> tuple[_Band, ...]:
         target = slice(start, min(start + BAND, size))
         used = np.flatnonzero(matrix[target].any(axis=0))
         source = slice(int(used[0]), int(used[-1]) + 1)
-        weights = np.ascontiguousarray(matrix[target, source])
-        bands.append(_Band(target, source, weights, np.ascontiguousarray(weights.T)))
+        bands.append(_Band(target, source, np.ascontiguousarray(matrix[target, source])))
     return tuple(bands)
 
 

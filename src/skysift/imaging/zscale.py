@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-from torch.nn.functional import max_pool1d, pad
-
-from skysift.imaging.order import Ordered, sort_rows
+import numpy as np
+from numpy.typing import NDArray
 
 SAMPLES = 1000
 MAX_REJECT = 0.5
@@ -17,6 +14,9 @@ KREJ = 2.5
 ITERATIONS = 5
 GROW = 0.01
 
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
 
 @dataclass(frozen=True)
 class ZScaleFit:
@@ -24,40 +24,40 @@ class ZScaleFit:
 
     Attributes
     ----------
-    smallest, largest, median : Tensor
+    smallest, largest, median : array
         Of the samples.
-    slope : Tensor
+    slope : array
         Of the line fitted to the sorted samples, per sample.
-    count : Tensor
+    count : array
         (B,) int64, number of samples.
-    stands : Tensor
+    stands : array
         (B,) bool: enough samples survived the fit.
     """
 
-    smallest: Tensor
-    largest: Tensor
-    median: Tensor
-    slope: Tensor
-    count: Tensor
-    stands: Tensor
+    smallest: Floats
+    largest: Floats
+    median: Floats
+    slope: Floats
+    count: NDArray[np.int64]
+    stands: Flags
 
-    def limits(self, contrast: float) -> tuple[Tensor, Tensor]:
+    def limits(self, contrast: float) -> tuple[Floats, Floats]:
         """Return the limits for a contrast, (B,) float64 each."""
         steep = self.slope / contrast
         centre = (self.count - 1) // 2
-        low = torch.maximum(self.smallest, self.median - (centre - 1) * steep)
-        high = torch.minimum(self.largest, self.median + (self.count - centre) * steep)
-        return torch.where(self.stands, low, self.smallest), torch.where(self.stands, high, self.largest)
+        low = np.maximum(self.smallest, self.median - (centre - 1) * steep)
+        high = np.minimum(self.largest, self.median + (self.count - centre) * steep)
+        return np.where(self.stands, low, self.smallest), np.where(self.stands, high, self.largest)
 
 
-def fit_zscale(samples: Tensor, count: Tensor) -> ZScaleFit:
+def fit_zscale(samples: NDArray[np.float32], count: NDArray[np.int64]) -> ZScaleFit:
     """Fit lines to sorted samples, throwing out what is off them.
 
     Parameters
     ----------
-    samples : Tensor
+    samples : array
         (B, N) float32, N at most `SAMPLES`; NaN after the first `count` of a row.
-    count : Tensor
+    count : array
         (B,) int64, number of samples.
 
     Notes
@@ -65,52 +65,84 @@ def fit_zscale(samples: Tensor, count: Tensor) -> ZScaleFit:
     At most five times a least-squares line is fitted, and samples off it by more than 2.5 standard deviations are
     thrown out with their neighbours, until none is or fewer than half (or five) are left.
     """
-    ordered = Ordered(sort_rows(samples), count)
-    start = torch.zeros_like(count)
-    median = ordered.median(start, count)
-    place = torch.arange(samples.shape[1], device=samples.device)
-    there = place < count[:, None]
-    x = place.double() - samples.shape[1] / 2
-    y = torch.where(there, ordered.values.double() - median[:, None], 0.0)
-    least = torch.clamp_min((count * MAX_REJECT).long(), MIN_PIXELS)
-    windows = _windows(torch.clamp_min((count * GROW).long(), 1))
+    ordered = np.sort(samples, axis=1).astype(np.float64)
+    there = np.arange(samples.shape[1]) < count[:, None]
+    ordered[~there] = 0.0
+    row, last = np.arange(len(count)), np.maximum(count - 1, 0)
+    median = 0.5 * (ordered[row, last // 2] + ordered[row, count // 2])
+    y = ordered - median[:, None]
+    y[~there] = 0.0
+    slope, left = _fit_lines(y, there, count)
+    return ZScaleFit(ordered[:, 0], ordered[row, last], median, slope, count, left >= _least(count))
+
+
+def _fit_lines(y: Floats, there: Flags, count: NDArray[np.int64]) -> tuple[Floats, NDArray[np.int64]]:
+    """Fit lines to samples y (B, N); return their slopes and how many samples survived, (B,) each."""
+    lines = _Lines(y)
     good, left, before = there, count, count + 1
-    slope = torch.zeros_like(median)
+    slope = np.zeros(len(y))
+    widths = np.maximum((count * GROW).astype(np.int64), 1)
     for _ in range(ITERATIONS):
-        active = (left < before) & (left >= least)
-        if not bool(active.any()):
+        active = (left < before) & (left >= _least(count))
+        if not active.any():
             break
-        steepness, off = _off_line(x, y, good)
-        good = good & ~(_dilate(~good | off, windows) & active[:, None])
-        slope = torch.where(active, steepness, slope)
-        before, left = torch.where(active, left, before), good.sum(1)
-    return ZScaleFit(ordered.at(start), ordered.at(count - 1), median, slope, count, left >= least)
+        steepness, off = lines.fit(good)
+        off = _dilate(off | (good < there), widths)
+        off[~active] = False
+        good = good > off
+        slope = np.where(active, steepness, slope)
+        before, left = np.where(active, left, before), np.count_nonzero(good, axis=1)
+    return slope, left
 
 
-def _off_line(x: Tensor, y: Tensor, good: Tensor) -> tuple[Tensor, Tensor]:
-    """Fit a line to the good samples y (B, N) at x (N,); return its slope (B,), and which are off it (B, N)."""
-    weight = good.double()
-    weighted = weight * y
-    number = weight.sum(1).clamp_min(1)
-    sum_x, sum_xx = weight.mv(x), weight.mv(x.square())
-    sum_y, sum_xy = weighted.sum(1), weighted.mv(x)
-    spread = number * sum_xx - sum_x.square()
-    slope = torch.where(spread > 0, (number * sum_xy - sum_x * sum_y) / spread.clamp_min(1e-300), 0.0)
-    intercept = (sum_y - slope * sum_x) / number
-    away = (slope[:, None] * x).add_(intercept[:, None]).sub_(y).mul_(weight)
-    std = ((away * away).sum(1) / number).sqrt()
-    return slope, away.abs_() > KREJ * std[:, None]
+def _least(count: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return how many samples must survive."""
+    return np.maximum((count * MAX_REJECT).astype(np.int64), MIN_PIXELS)
 
 
-def _windows(widths: Tensor) -> list[tuple[int, Tensor]]:
-    """Group rows by the width of their window: (width, rows) each."""
-    return [(width, (widths == width).nonzero()[:, 0]) for width in widths.unique().tolist()]
+class _Lines:
+    """Least-squares lines through samples y (B, N); all sums are made row by row, so that no row depends on others."""
+
+    def __init__(self, y: Floats) -> None:
+        x = np.arange(y.shape[1]) - y.shape[1] / 2
+        self._powers = np.stack([np.ones_like(x), x])
+        self._y, self._xx, self._xy = y, x * x, x * y
+        self._weight, self._away = np.empty_like(y), np.empty_like(y)
+
+    def fit(self, good: Flags) -> tuple[Floats, Flags]:
+        """Fit to the good samples (B, N); return the slopes (B,), and which good ones are off the lines (B, N)."""
+        weight, away = self._weight, self._away
+        weight[:] = good
+        number, sum_x = (np.vecdot(weight, power) for power in self._powers)
+        sum_xx, sum_y, sum_xy = (np.vecdot(weight, values) for values in (self._xx, self._y, self._xy))
+        number = np.maximum(number, 1.0)
+        spread = number * sum_xx - sum_x * sum_x
+        slope = np.where(spread > 0, (number * sum_xy - sum_x * sum_y) / np.where(spread > 0, spread, 1.0), 0.0)
+        intercept = (sum_y - slope * sum_x) / number
+        np.matmul(np.stack([intercept, slope], axis=1)[:, None], self._powers, out=away[:, None])
+        away -= self._y
+        away *= weight
+        limit = KREJ * np.sqrt(np.vecdot(away, away) / number)
+        return slope, np.abs(away, out=away) > limit[:, None]
 
 
-def _dilate(bad: Tensor, windows: list[tuple[int, Tensor]]) -> Tensor:
+def _dilate(bad: Flags, widths: NDArray[np.int64]) -> Flags:
     """Spread flags (B, N) as `np.convolve(bad, np.ones(width), "same")` does, in each row by the width of its own."""
-    spread = bad.float()
-    for width, rows in windows:
-        padded = pad(spread[rows][:, None], (width // 2, (width - 1) // 2))
-        spread[rows] = max_pool1d(padded, width, stride=1)[:, 0]
-    return spread > 0
+    spread = np.empty_like(bad)
+    for width in np.unique(widths):
+        rows = widths == width
+        spread[rows] = _dilate_alike(bad[rows], int(width))
+    return spread
+
+
+def _dilate_alike(bad: Flags, width: int) -> Flags:
+    """Do so in all rows by one width; gaps keep the rows apart, so that they can be worked on as one."""
+    gapped = np.zeros((len(bad), bad.shape[1] + width), dtype=bool)
+    gapped[:, :-width] = bad
+    source = gapped.ravel()
+    spread = source.copy()
+    for step in range(1, width // 2 + 1):
+        spread[step:] |= source[:-step]
+    for step in range(1, (width - 1) // 2 + 1):
+        spread[:-step] |= source[step:]
+    return spread.reshape(gapped.shape)[:, :-width]
