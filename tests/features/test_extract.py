@@ -202,7 +202,9 @@ def test_a_model_of_the_store_is_an_input(store: Store, cutouts: Artifact, tmp_p
     store.name(model.id, "mine")
     made = store.run(Features(cutouts=cutouts.id, encoder="mine"))
     assert set(made.inputs) == {cutouts.id, model.id}
-    assert json.loads(made.path("features.json").read_text())["encoder"]["name"] == model.id
+    told = json.loads(made.path("features.json").read_text())["encoder"]
+    assert told["name"] == model.id
+    assert (told["image_size"], told["preprocess"]["size"]) == (32, 32)  # as it was made for, whatever the defaults
     assert store.run(Features(cutouts=cutouts.id, model=model.id[:9])).id == made.id
     untrained = store.run(Features(cutouts=cutouts.id, encoder="mine", weights="random"))
     assert untrained.id != made.id
