@@ -14,9 +14,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from skysift.errors import SkysiftError
 from skysift.store.digest import write_json
+from skysift.store.lineage import ancestors
 
 if TYPE_CHECKING:
     from skysift.cutouts.catalogue import Catalogue
+    from skysift.store.artifact import Artifact
+    from skysift.store.store import Store
 
 DOMAIN = "domain.json"
 TAIL = 0.025
@@ -121,9 +124,7 @@ class Domain(BaseModel):
             if known is None or new is None or (check.name == "noise" and self.unit != other.unit):
                 continue
             shift = math.log(new.median / known.median)
-            error = math.hypot(
-                known.error(new.cutouts, new.mosaics), known.error(known.cutouts, known.mosaics)
-            )
+            error = math.hypot(known.error(new.cutouts, new.mosaics), known.error(known.cutouts, known.mosaics))
             if abs(shift) <= math.log(check.tolerance) + SIGMAS * error or not _leaves(known, new):
                 continue
             unit = check.unit or (self.unit or "" if check.name == "noise" else "")
@@ -199,6 +200,30 @@ def outside_domain(folder: str | Path, catalogue: Catalogue) -> str | None:
     if found is None:
         return None
     return f"the cutouts are unlike those that the encoder was trained on: {found}; check its features before use"
+
+
+def outside_domain_of(made: Artifact, catalogue: Catalogue, store: Store) -> str | None:
+    """Say in what cutouts differ from the training set of the model that features or a classifier come from.
+
+    Parameters
+    ----------
+    made : Artifact
+        What was made with the model; the nearest one counts.
+    catalogue : Catalogue
+        The cutouts.
+    store : Store
+        Where the model is.
+
+    Returns
+    -------
+    str or None
+        As `outside_domain`; None too where the model is gone, or only its untrained backbone was used.
+    """
+    if made.config.get("weights") == "random":
+        return None
+    family = ancestors(store, made.id).values()
+    model = next((member for member in family if member is not None and member.kind == "model"), None)
+    return None if model is None else outside_domain(model.folder, catalogue)
 
 
 def write_domain(domain: Domain, folder: Path) -> None:

@@ -67,6 +67,8 @@ class Evaluate(Splitting, Stage):
         """Evaluate and write the four files; return the counts and the headline scores."""
         from dataclasses import replace
 
+        from skysift.cutouts.catalogue import Catalogue
+        from skysift.encoders.domain import outside_domain_of
         from skysift.evaluation.evaluation import evaluate
         from skysift.evaluation.images import prepare_images, prepare_texts
         from skysift.evaluation.samples import class_order, load_samples
@@ -90,7 +92,8 @@ class Evaluate(Splitting, Stage):
             progress=context.progress,
             scratch=context.scratch,
         )
-        for note in found.notes:
+        unlike = outside_domain_of(features, Catalogue.open(features), context.store)
+        for note in [*found.notes, *([unlike] if unlike else [])]:
             context.warn(note)
         return write_evaluation(found, context.folder)
 

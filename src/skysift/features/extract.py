@@ -15,7 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from skysift.cutouts.catalogue import Catalogue
 from skysift.cutouts.pixels import PixelSource
+from skysift.encoders.domain import outside_domain
 from skysift.encoders.encoder import Encoder
 from skysift.encoders.load import Request
 from skysift.errors import RequestError, SkysiftError, SkysiftWarning
@@ -77,6 +79,8 @@ def extract_features(stage: Features, context: Context) -> dict[str, Any]:
         warnings.simplefilter("always")
         encoder = request.load()
     context.keep_warnings(caught)
+    if request.weights == "pretrained" and (unlike := outside_domain(request.spec, Catalogue.open(cutouts))):
+        context.warn(unlike)
     writer = RowWriter(context.scratch / FEATURES, (len(pixels), encoder.dim), stage.dtype, BLOCK_ROWS)
     encode_all(writer, request, encoder, pixels, context, Options.of(stage, context.device))
     writer.publish(context.folder / FEATURES)

@@ -13,7 +13,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from skysift.cutouts.catalogue import Catalogue
 from skysift.encoders import Encoder, save_encoder
+from skysift.encoders.domain import Domain, domain_notes, measure_domain, write_domain
 from skysift.errors import RequestError, SkysiftError
 from skysift.imaging import Augment, Preprocess, augment
 from skysift.ssl.checkpoint import Checkpoints
@@ -179,7 +181,7 @@ def open_run(job: Job, fabric: Fabric, encoder: Encoder, should_stop: Callable[[
         feed=Feed(job.pack, fabric.device),
         augment=_augmenter(stage.augment, encoder.preprocess, fabric.device, compiled=job.compile),
         recipe=recipe,
-        checkpoints=Checkpoints(job.checkpoints),
+        checkpoints=Checkpoints(job.checkpoints, background=True),
         should_stop=should_stop,
         compile_backbones=job.compile,
     )
@@ -209,7 +211,9 @@ def _publish(job: Job, run: Run, encoder: Encoder, context: Context) -> dict[str
     """Write encoder, heads, history and record; the best epoch's encoder too, where it is not the last."""
     stage, state, folder = job.stage, run.state, context.folder
     encoder.module.cpu().eval()
-    save_encoder(encoder, folder, notes=_notes(job, context, stage.epochs))
+    domain = measure_domain(Catalogue.open(origin(context, stage.cutouts)), encoder.image_size)
+    save_encoder(encoder, folder, notes=_notes(job, context, stage.epochs, domain))
+    write_domain(domain, folder)
     heads = {name: value.detach().cpu().contiguous() for name, value in run.network.published_heads().items()}
     save_file(heads, folder / "head.safetensors")
     write_history(folder / "history.csv", state.history)
@@ -218,7 +222,9 @@ def _publish(job: Job, run: Run, encoder: Encoder, context: Context) -> dict[str
         if best is not None:
             encoder.module.load_state_dict(best[0])
             (folder / "best").mkdir(exist_ok=True)
-            save_encoder(encoder, folder / "best", notes=_notes(job, context, state.best_epoch) | {"Chosen": WHY_BEST})
+            notes = _notes(job, context, state.best_epoch, domain)
+            save_encoder(encoder, folder / "best", notes=notes | {"Chosen": WHY_BEST})
+            write_domain(domain, folder / "best")
     counts = {
         "cutouts": len(job.pack),
         "batch_size": job.batch_size,
@@ -235,7 +241,7 @@ def _publish(job: Job, run: Run, encoder: Encoder, context: Context) -> dict[str
     return counts
 
 
-def _notes(job: Job, context: Context, epoch: int) -> dict[str, str]:
+def _notes(job: Job, context: Context, epoch: int, domain: Domain) -> dict[str, str]:
     """Return what the model card says about the training."""
     stage = job.stage
     source = origin(context, stage.cutouts)
@@ -253,6 +259,7 @@ def _notes(job: Job, context: Context, epoch: int) -> dict[str, str]:
             f"{stage.warmup:g} epochs of warm-up, weight decay {stage.weight_decay:g}, {stage.precision}, "
             f"seed {stage.seed}"
         ),
+        **domain_notes(domain),
     }
 
 

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from skysift.cutouts.catalogue import Catalogue
 from skysift.cutouts.pixels import PixelSource
+from skysift.encoders.domain import outside_domain_of
 from skysift.errors import RequestError
-from skysift.evaluation.classifier.model import Classifier, ClassifierRequest
+from skysift.evaluation.classifier.model import ClassifierRequest
 from skysift.evaluation.classifier.temperature import scaled
 from skysift.evaluation.place import place_columns, table_field
 from skysift.features.extract import BLOCK_ROWS, Options, encode_all
-from skysift.store.artifact import Artifact
 from skysift.tables.votable import write_votable
 from skysift.tables.writer import RowWriter
 
@@ -43,10 +43,11 @@ def classify_cutouts(stage: Classify, context: Context) -> dict[str, Any]:
     pixels = PixelSource.open(cutouts, locate=context.locate)
     if not len(pixels):
         raise RequestError(f"{cutouts.kind} {cutouts.id[:12]} holds no cutouts; make it with other options.")
-    request = ClassifierRequest(str(context.input(stage.model).folder))
+    model = context.input(stage.model)
+    request = ClassifierRequest(str(model.folder))
     classifier = request.load()
-    for note in outside_domain(classifier, cutouts):
-        context.warn(note)
+    if unlike := outside_domain_of(model, Catalogue.open(cutouts), context.store):
+        context.warn(unlike)
     path = context.scratch / LOGITS
     writer = RowWriter(path, (len(pixels), classifier.dim), "float32", BLOCK_ROWS)
     options = Options(context.device, stage.batch_size, stage.precision, "float32")
@@ -69,11 +70,6 @@ def classify_cutouts(stage: Classify, context: Context) -> dict[str, Any]:
         "predicted": dict(zip(classifier.classes, predicted.tolist(), strict=True)),
         "expected": {name: round(value, 1) for name, value in zip(classifier.classes, expected.tolist(), strict=True)},
     }
-
-
-def outside_domain(classifier: Classifier, cutouts: Artifact) -> list[str]:  # noqa: ARG001
-    """Say in what the cutouts differ from those that the encoder was trained on, one sentence each."""
-    return []
 
 
 def table_of(catalogue: Catalogue, probabilities: NDArray[np.float32], classes: tuple[str, ...]) -> Any:
