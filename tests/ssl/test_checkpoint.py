@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,49 @@ def test_a_kill_while_saving_leaves_the_old_one(tmp_path: Path, monkeypatch: pyt
         assert loaded[1] == {"step": 1}
     store.save("last", {"a": torch.zeros(1)}, {"step": 2})
     assert len(list(tmp_path.glob("*.safetensors"))) == 1
+
+
+def test_in_the_background_what_is_saved_is_what_there_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = threading.Event()
+    real = checkpoint.save_file
+
+    def slowly(*args: object) -> None:
+        held.wait(60)
+        real(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(checkpoint, "save_file", slowly)
+    store = Checkpoints(tmp_path, background=True)
+    weights, history = torch.ones(2), [1]
+    store.save("last", {"a": weights}, {"history": history})
+    weights.zero_()
+    history.append(2)
+    assert not list(tmp_path.iterdir())
+    held.set()
+    loaded = store.load("last")
+    assert loaded is not None
+    assert torch.equal(loaded[0]["a"], torch.ones(2))
+    assert loaded[1] == {"history": [1]}
+
+
+def test_a_full_disk_shows_with_a_later_checkpoint_or_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    store = Checkpoints(tmp_path, background=True)
+    store.save("last", {"a": torch.ones(1)}, {})
+    with pytest.raises(OSError, match="No space"):
+        store.finish()
+    store.finish()
+
+    def go_on() -> None:
+        for _ in range(3):
+            store.save("last", {"a": torch.ones(1)}, {})
+
+    with pytest.raises(OSError, match="No space"):
+        go_on()
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "lars"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +12,59 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+AHEAD = 2
+"""Checkpoints that may wait to be written; each is a copy of all weights."""
+
 
 class Checkpoints:
     """The states of a run in one folder.
 
     `NAME.json` holds the scalars and names the file of tensors that belongs to it. The tensors are written first,
     under a new name, then the JSON takes the place of the old one, then the old tensors go.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it is not there.
+    background : bool
+        Let a thread write, so that training goes on meanwhile; `finish` waits for it.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *, background: bool = False) -> None:
+        self.folder, self.background = folder, background
         folder.mkdir(parents=True, exist_ok=True)
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._writing: list[Future[None]] = []
 
     def save(self, name: str, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        """Replace the checkpoint `name` in one step."""
+        """Replace the checkpoint `name` in one step; tensors and state are taken as they are now.
+
+        Raises
+        ------
+        OSError
+            If it, or an earlier one in the background, could not be written.
+        """
+        while self._writing and (self._writing[0].done() or len(self._writing) == AHEAD):
+            self._writing.pop(0).result()
+        copies = {key: _whole(value) for key, value in tensors.items()}
+        self._writing.append(self._writer.submit(self._write, name, copies, json.dumps(state)))
+        if not self.background:
+            self.finish()
+
+    def finish(self) -> None:
+        """Wait until everything is written."""
+        while self._writing:
+            self._writing.pop(0).result()
+
+    def _write(self, name: str, tensors: dict[str, Tensor], state: str) -> None:
         old = self._read(name)
         generation = 0 if old is None else old["generation"] + 1
         tensor_file = self.folder / f"{name}-{generation:06d}.safetensors"
-        save_file({key: _whole(value) for key, value in tensors.items()}, tensor_file)
+        save_file(tensors, tensor_file)
         _flush(tensor_file)
         waiting = self.folder / f"{name}.json.partial"
-        waiting.write_text(json.dumps({"generation": generation, "tensors": tensor_file.name, "state": state}))
+        record = {"generation": generation, "tensors": tensor_file.name, "state": json.loads(state)}
+        waiting.write_text(json.dumps(record))
         _flush(waiting)
         waiting.replace(self.folder / f"{name}.json")
         for stale in self.folder.glob(f"{name}-*.safetensors"):
@@ -40,6 +73,7 @@ class Checkpoints:
 
     def load(self, name: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """Return the tensors, on the CPU, and the scalars of the checkpoint `name`; None where there is none."""
+        self.finish()
         record = self._read(name)
         if record is None:
             return None

@@ -178,6 +178,7 @@ class Run:
                     elif self.state.step % self.recipe.sync_every == 0:
                         self._synchronise(journal)
                     self._heed_stop()
+        self.checkpoints.finish()
         return self.state.history
 
     def _step(self, images: Tensor, valid: Tensor, seeds: Tensor) -> None:
@@ -268,6 +269,7 @@ class Run:
         if any_process(self.should_stop(), self.fabric.device):
             self._read_device()
             self._save()
+            self.checkpoints.finish()
             raise Stopped(
                 f"stopped after step {step} of {recipe.total_steps}, checkpoint written; "
                 "the same command carries on from there"
