@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -49,16 +50,26 @@ def write_votable(table: Any, path: Path, *, name: str, description: str) -> Non
     element.description = description
     resource.tables.append(element)
     columns = [_column(table, number) for number in range(table.num_columns)]
-    for number, (values, datatype, arraysize) in enumerate(columns):
-        del values
-        element.fields.append(_field(file, table.schema.field(number), datatype, arraysize))
+    identifiers = _identifiers(table.column_names)
+    for field, identifier, (_, datatype, arraysize) in zip(table.schema, identifiers, columns, strict=True):
+        element.fields.append(_field(file, field, identifier, datatype, arraysize))
     element.create_arrays(table.num_rows)
     for target, (values, _, _) in zip(element.array.dtype.names, columns, strict=True):
         element.array[target] = values
     file.to_xml(str(path), tabledata_format="binary")
 
 
-def _field(file: Any, field: Any, datatype: str, arraysize: str | None) -> Any:
+def _identifiers(names: list[str]) -> list[str]:
+    """Return an XML identifier for each column: its name where that is one, else made of it, no two alike."""
+    found: list[str] = []
+    for number, name in enumerate(names):
+        plain = re.sub(r"[^A-Za-z0-9_.-]", "_", name)
+        plain = plain if re.match(r"[A-Za-z_]", plain) else f"_{plain}"
+        found.append(plain if plain == name or plain not in [*names, *found] else f"{plain}_{number}")
+    return found
+
+
+def _field(file: Any, field: Any, identifier: str, datatype: str, arraysize: str | None) -> Any:
     """Describe a column."""
     from astropy.io.votable.tree import Field
 
@@ -68,7 +79,7 @@ def _field(file: Any, field: Any, datatype: str, arraysize: str | None) -> Any:
         options["ref"] = "ICRS"
     if arraysize is not None:
         options["arraysize"] = arraysize
-    made = Field(file, name=field.name, datatype=datatype, **options)
+    made = Field(file, ID=identifier, name=field.name, datatype=datatype, **options)
     made.description = known.get("description")
     return made
 

@@ -27,7 +27,9 @@ class FineTuning(BaseModel):
     batch_size: PositiveInt = Field(64, description="Images in a step.")
     turn: bool = Field(True, description="Show each image in one of its eight positions (quarter turns, mirrored).")
     standardise: bool = Field(
-        True, description="Scale features by their mean and scatter before the layer, which takes that up in the end."
+        True,
+        description="freeze: scale features by their mean and scatter before the layer, which takes that up in the "
+        "end; without it, features of small scatter teach a layer nothing in so few epochs.",
     )
     balanced: bool = Field(False, description="Weigh classes by the inverse of their number of training samples.")
     precision: Literal["float32", "bfloat16"] = Field(

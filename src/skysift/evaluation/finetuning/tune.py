@@ -104,7 +104,8 @@ def fine_tune(
     else:
         encoder = encoder.to(where)
         body = LiveBody(encoder, source.feed(where), options.precision)
-    head = Head(encoder.dim, n_classes, body.still(rows) if options.standardise else None).to(where)
+    scaled_by = body.still(rows) if options.freeze and options.standardise else None
+    head = Head(encoder.dim, n_classes, scaled_by).to(where)
 
     def measure(row: Row) -> None:
         if held is not None:

@@ -50,7 +50,7 @@ def draw_gallery(items: Sequence[tuple[NDArray[np.float32], Sequence[str]]], *, 
             axes.imshow(shown, origin="lower", cmap=colours, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
             for line, text in enumerate(texts):
                 figure.text(
-                    left / PAGE_WIDTH,
+                    (left + 0.02) / PAGE_WIDTH,
                     (top - side - 0.05 - LINE * line) / height,
                     shorten(text, letters),
                     va="top",

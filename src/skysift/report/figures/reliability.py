@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from skysift.report.figures.style import FAINT, GRID, INK, PALETTE, new_figure, styled
 
+FEW = 5
 Panel = tuple[str, Mapping[str, Any]]
 
 
@@ -28,7 +29,8 @@ def draw_reliability(panels: Sequence[Panel], n_classes: int) -> Figure:
     Returns
     -------
     Figure
-        Error bars are 68 % Wilson intervals of the share that is right; the line is perfect calibration.
+        Error bars are 68 % Wilson intervals of the share that is right; the line is perfect calibration. Bins of fewer
+        than five predictions are faint.
     """
     from astropy.stats import binom_conf_interval
 
@@ -50,20 +52,24 @@ def draw_reliability(panels: Sequence[Panel], n_classes: int) -> Figure:
             upper.vlines(
                 confidence, np.minimum(accuracy, confidence), np.maximum(accuracy, confidence), color=GRID, lw=5
             )
-            upper.errorbar(
-                confidence,
-                accuracy,
-                yerr=np.maximum([accuracy - low, high - accuracy], 0),
-                color=PALETTE[number],
-                marker="o",
-                markersize=5,
-                capsize=2.5,
-                elinewidth=1.1,
-                linestyle="none",
-                zorder=3,
-            )
-            said = f"calibration error {panel['ece']:.3f}\nby chance alone {panel['ece_by_chance']:.3f}"
-            upper.text(0.04, 0.95, said, transform=upper.transAxes, va="top", color=INK, fontsize=8.8, linespacing=1.5)
+            errors = np.maximum([accuracy - low, high - accuracy], 0)
+            for few in (False, True):
+                shown = (count[filled] < FEW) == few
+                upper.errorbar(
+                    confidence[shown],
+                    accuracy[shown],
+                    yerr=errors[:, shown],
+                    color=PALETTE[number],
+                    alpha=0.35 if few else 1,
+                    marker="o",
+                    markersize=5,
+                    capsize=2.5,
+                    elinewidth=1.1,
+                    linestyle="none",
+                    zorder=3,
+                )
+            said = f"ECE {panel['ece']:.3f} (chance {panel['ece_by_chance']:.3f})"
+            upper.text(1, 1.015, said, transform=upper.transAxes, ha="right", va="bottom", color=INK, fontsize=8.5)
             upper.set_title(title)
             upper.set_ylim(-0.03, 1.05)
             lower.bar(edges[:-1], count, width=np.diff(edges), align="edge", color=PALETTE[number], alpha=0.75, lw=0)

@@ -50,13 +50,12 @@ def _scores(family: Family, classifier: Artifact) -> list[Block]:
         Note(_how(family, classifier, metrics)),
         _overall(metrics),
         picture(
-            draw_reliability(
-                [("without temperature", before), (f"with temperature {temperature:.2f}", after)], len(classes)
-            ),
+            draw_reliability([("without temperature", before), ("with temperature", after)], len(classes)),
             "Reliability on the validation cutouts: share of right predictions against their confidence, with 68 % "
-            "Wilson intervals; grey bars are the distance from perfect calibration (dashed). Right: each cutout's "
-            "temperature was fitted on the others in five parts. The calibration error that chance alone makes with so "
-            "few cutouts is given beside the measured one. Below: numbers of cutouts.",
+            "Wilson intervals, faint for fewer than five; grey bars are the distance from perfect calibration (dashed "
+            f"line). Right: with a temperature ({temperature:.2f}), here fitted in five parts, for each on the others. "
+            "ECE: expected calibration error; chance: what exact probabilities would show on as many cutouts. Below: "
+            "numbers of cutouts.",
             "reliability diagrams before and after temperature scaling",
         ),
         picture(

@@ -50,11 +50,11 @@ def _how(family: Family, found: Artifact, features: Artifact, summary: dict[str,
     total = sum(summary["labelled"].values())
     encoder = encoder_name(family, features)
     return (
-        f"{count(total)} labelled cutouts, each classified by linear probes on features of {encoder} "
-        f"that were trained on others which share no pixel with it ({folds} parts, {repeats} divisions; accuracy "
-        f"{summary['accuracy']:.3f}). {count(suspected)} labels are contradicted with confidence, and "
-        f"{count(summary['estimated_wrong'])} are estimated to be wrong (confident learning, Northcutt et al. 2021). "
-        "A contradiction may also be a rare kind of source, or a weakness of the encoder: look before correcting."
+        f"{count(total)} labelled cutouts, each classified by linear probes on features of {encoder}; the probes were "
+        f"trained on others that share no pixel with it ({folds} parts, {repeats} divisions; accuracy "
+        f"{summary['accuracy']:.3f}). {count(suspected)} labels are contradicted with confidence; confident learning "
+        f"(Northcutt et al. 2021) estimates {count(summary['estimated_wrong'])} wrong ones, errors of the probes among "
+        "them. A contradiction may also be a rare kind of source: look before correcting."
     )
 
 
@@ -115,22 +115,16 @@ def _joint(summary: dict[str, Any]) -> Table:
 
 
 def _list(table: list[dict[str, Any]]) -> Table:
+    shown = table[:PICTURES]
+    placed = any(row["ra"] is not None for row in shown)
     rows = []
-    for row in table[:PICTURES]:
+    for row in shown:
         where = ["–", "–"] if row["ra"] is None else [f"{row['ra']:.5f}", f"{row['dec']:+.5f}"]
         numbers = [f"{row[name]:.3f}" for name in ("p_label", "p_suggestion")]
-        mark = "yes" if row["suspected"] else "no"
-        rows.append([str(row["rank"]), row["cutout_id"], *where, row["label"], row["suggestion"], *numbers, mark])
-    header = [
-        "rank",
-        "cutout",
-        "RA [deg]",
-        "Dec [deg]",
-        "label",
-        "suggestion",
-        "p(label)",
-        "p(suggestion)",
-        "suspected",
-    ]
+        words = [row["label"], row["suggestion"], *numbers, "yes" if row["suspected"] else "no"]
+        rows.append([str(row["rank"]), row["cutout_id"], *(where if placed else []), *words])
+    header = ["rank", "cutout", *(["RA [deg]", "Dec [deg]"] if placed else [])]
+    header += ["label", "suggestion", "p(label)", "p(suggestion)", "suspected"]
+    numeric = {"rank", "RA [deg]", "Dec [deg]", "p(label)", "p(suggestion)"}
     caption = "The most suspicious labels; all are in mislabels.csv, mislabels.parquet and mislabels.vot."
-    return Table(header, rows, caption, frozenset({0, 2, 3, 6, 7}))
+    return Table(header, rows, caption, frozenset(i for i, name in enumerate(header) if name in numeric))
