@@ -47,14 +47,17 @@ def train(name: str, options: dict[str, Any], active: Session) -> Artifact:
 
 def evaluate(name: str, options: dict[str, Any], active: Session) -> Artifact:
     """Evaluate features, or an encoder on a labelled set (then the features are extracted first)."""
-    model, dataset = options.pop("model", None), options.pop("dataset", None)
+    model, dataset, label_map = (options.pop(option, None) for option in ("model", "dataset", "label_map"))
+    if model is None and label_map is not None:
+        raise RequestError("--label-map belongs to --dataset; join the labels of --features with --classes NAME=A+B.")
     if model is not None:
         if dataset is None:
             raise RequestError("skysift evaluate MODEL needs --dataset: a path, a name, or the id of labelled cutouts.")
         from skysift.pipeline.compose import labelled_features
 
+        weights = options.pop("weights", None)
         found = labelled_features(
-            active.store, str(model), str(dataset), active.run, weights=options.pop("weights", None)
+            active.store, str(model), str(dataset), active.run, weights=weights, label_map=label_map
         )
         options["features"] = found.id
     return make(name, options, active)
@@ -159,7 +162,8 @@ COMMANDS: dict[str, Command] = {
         "model",
         (
             "skysift evaluate 77aa --dataset mirabest_train.npz",
-            "skysift evaluate timm:resnet18 --dataset mnist",
+            "skysift evaluate timm:resnet18 --dataset mirabest --label-map mirabest-confident",
+            "skysift evaluate hf:openai/clip-vit-base-patch32 --dataset rgd --protocol zeroshot,linear",
             "skysift evaluate --features 5d01 --protocol knn",
         ),
         evaluate,
@@ -167,6 +171,7 @@ COMMANDS: dict[str, Command] = {
             "model": _text("The encoder: an id, a name, or timm:NAME, hf:NAME."),
             "weights": _text("For timm:NAME and hf:NAME: pretrained, or random as a baseline."),
             "dataset": _text("Labelled set: a path, a name below $SKYSIFT_DATASETS, or the id of labelled cutouts."),
+            "label_map": _text("Classes made of its labels: a known map, a file, or FR-I=100+102,FR-II=200."),
         },
     ),
     "train-classifier": Command(

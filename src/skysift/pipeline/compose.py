@@ -14,7 +14,13 @@ from skysift.store.store import Store
 
 
 def labelled_features(
-    store: Store, encoder: str, dataset: str, run: Callable[[Stage], Artifact], *, weights: str | None = None
+    store: Store,
+    encoder: str,
+    dataset: str,
+    run: Callable[[Stage], Artifact],
+    *,
+    weights: str | None = None,
+    label_map: str | None = None,
 ) -> Artifact:
     """Return the features of a labelled set by an encoder, making what is missing.
 
@@ -30,11 +36,16 @@ def labelled_features(
         Makes one stage's artifact.
     weights : str, optional
         `pretrained` or `random`, for encoders that are no artifacts.
+    label_map : str, optional
+        Classes to make of the labels: a known map, a file, or entries `CLASS=LABEL+LABEL` with commas between.
     """
     features = stage_class("features")
-    labelled = _artifact(store, dataset, features) or run(
-        validated(stage_class("dataset"), {"source": dataset}, where="dataset")
-    )
+    labelled = _artifact(store, dataset, features)
+    if labelled is None or label_map is not None:
+        source = {"source": dataset} if labelled is None else {"catalogue": labelled.id}
+        if label_map is not None:
+            source["label_map"] = label_map
+        labelled = run(validated(stage_class("dataset"), source, where="dataset"))
     options = {"cutouts": labelled.id, "encoder": encoder} | ({} if weights is None else {"weights": weights})
     return run(validated(features, options, where="features"))
 
