@@ -136,6 +136,7 @@ def test_every_encoder_sees_the_same_cutouts(done):
     for cell in cells:
         by_draw.setdefault((cell.fraction, cell.draw), set()).add(id(cell.fold))
     assert all(len(folds) == 1 for folds in by_draw.values())
+    assert [cell.draw for cell in cells] == sorted(cell.draw for cell in cells)
     result = Result(np.zeros((3, 3), np.int64), np.zeros(0, bool), "same", {}, [])
     check_pairing(cells, [result] * len(cells))
     with pytest.raises(SkysiftError, match="draw 3: 'trained' was scored on other cutouts than 'untrained'"):

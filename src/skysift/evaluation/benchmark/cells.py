@@ -128,7 +128,9 @@ def make_cells(
     device: str,
     images: Mapping[tuple[str, str, int], ImageSource] = MappingProxyType({}),
 ) -> list[Cell]:
-    """Return all cells, by labelled set, protocol, encoder, label fraction and draw.
+    """Return all cells, by draw, labelled set, protocol, encoder and label fraction.
+
+    Draws come first so that cheap and dear protocols alternate: what remains can then be told from what was done.
 
     Parameters
     ----------
@@ -143,7 +145,7 @@ def make_cells(
     images : mapping, optional
         Labelled set, encoder, repeat -> what fine-tuning reads.
     """
-    return [
+    cells = [
         Cell(
             encoder=member.encoder,
             repeat=member.repeat,
@@ -167,6 +169,7 @@ def make_cells(
         for fraction, found in sheet.folds.items()
         for draw, fold in enumerate(found.folds)
     ]
+    return sorted(cells, key=lambda cell: cell.draw)
 
 
 def work_cell(cell: Cell, out: Path) -> None:
