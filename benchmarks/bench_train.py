@@ -1,12 +1,17 @@
-"""Training: the loop with data and augmentation against the bare step on ready-made random tensors.
+"""Training on the CPU: the loop against the bare step, and against peers' pipelines of augmentation.
 
-Both do the same forward, backward and optimiser step of the same network; the two alternate step by step and their
-medians are compared. The time of an epoch's end (checkpoint, RankMe) is given apart, as the share of an epoch of
-178,057 images that it would take.
+The loop with data and augmentation, and the bare step on ready-made random tensors, do the same forward, backward and
+optimiser step of the same network; the two alternate step by step and their medians are compared. The time of an
+epoch's end (checkpoint, RankMe) is given apart, as the share of an epoch of 178,057 images that it would take.
+
+The peers feed the same network, optimiser and threads from a PyTorch DataLoader, once in the training process and once
+with a worker a core, the better of which counts: lightly's SimCLR views of PIL images, and torchvision's transforms
+doing on tensors, image by image, what `hulk` does.
 """
 
 from __future__ import annotations
 
+import os
 import statistics
 import tempfile
 import time
@@ -17,21 +22,25 @@ from typing import Any
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
+from skysift.encoders._torchvision import ensure
 from skysift.imaging import Augment, augment
 from skysift.ssl.journal import Journal
 from skysift.ssl.loop import Run
 from skysift.ssl.pack import Pack
 from skysift.ssl.stages import Train
-from skysift.ssl.train import Job, new_encoder, open_run
+from skysift.ssl.start import new_encoder
+from skysift.ssl.train import Job, open_run
 from skysift.store.progress import Progress
 
-TARGET = 0.9
+TARGET, PEER_TARGET = 0.9, 1.0
 HULK_IMAGES = 178_057
 
 
 def main(quick: bool = False) -> dict[str, float]:
-    """Measure both methods; return the ratios."""
+    """Measure both methods, then the peers; return the ratios."""
     size, batch, pairs = (64, 16, 4) if quick else (128, 32, 20)
     ratios: dict[str, float] = {}
     print(f"ResNet18, {size} px, batch {batch}, {torch.get_num_threads()} threads")
@@ -45,16 +54,16 @@ def main(quick: bool = False) -> dict[str, float]:
             f"{method:<8} {1e3 * found['bare_seconds']:>7.0f} ms {1e3 * found['loop_seconds']:>7.0f} ms "
             f"{found['ratio']:>7.3f} {found['augment_share']:>13.3f} {found['epoch_end_share']:>10.4f}"
         )
+    print(f"\ntarget of skysift over peer: {PEER_TARGET}")
+    print(f"{'pipeline':<14} {'images/s':>9} {'with workers':>13} {'skysift over it':>16}")
+    with tempfile.TemporaryDirectory() as folder:
+        ratios |= against_peers(Path(folder), size=size, batch=batch, steps=2 if quick else 8)
     return ratios
 
 
 def measure(folder: Path, method: str, *, size: int, batch: int, pairs: int) -> dict[str, float]:
     """Time the steps of the loop, the bare step, the augmentation alone and an epoch's end."""
-    stage = Train.model_validate({"cutouts": "0" * 32, "method": method, "image_size": size, "batch_size": batch})
-    pack = random_pack(folder / "pack", batch * (pairs + 4), size)
-    job = Job(stage, pack, folder / "checkpoints", batch)
-    run = open_run(job, Fabric(accelerator="cpu", devices=1), new_encoder(stage))
-    run.network.train()
+    run = open_random_run(folder, method, size=size, batch=batch, count=batch * (pairs + 4))
     views = [torch.rand(batch, 3, size, size).contiguous(memory_format=torch.channels_last) for _ in range(2)]
     batches = iter(run._batches(0, 0))
     images, valid, seeds = next(batches)
@@ -93,8 +102,120 @@ def measure(folder: Path, method: str, *, size: int, batch: int, pairs: int) -> 
     }
 
 
-def bare_step(run: Run, views: list[torch.Tensor]) -> None:
-    """Forward, backward, optimiser and teacher on the same tensors again and again."""
+def against_peers(folder: Path, *, size: int, batch: int, steps: int) -> dict[str, float]:
+    """Train SimCLR for some steps from each pipeline in turn, three rounds; return our rate over each peer's."""
+    run = open_random_run(folder, "simclr", size=size, batch=batch, count=batch * steps)
+    images = Pack(folder / "pack").images().astype(np.float32)
+    peers: dict[str, Dataset[list[Tensor]]] = {
+        "lightly": Lightly((255 * images).astype(np.uint8)),
+        "torchvision": Torchvision(torch.from_numpy(images)),
+    }
+    cores = len(os.sched_getaffinity(0))
+    loaders = {
+        (name, workers): DataLoader(
+            views, batch, shuffle=True, num_workers=workers, drop_last=True, persistent_workers=workers > 0
+        )
+        for name, views in peers.items()
+        for workers in (0, cores)
+    }
+
+    def ours() -> None:
+        for images, valid, seeds in run._batches(0, 0):
+            run._step(images, valid, seeds)
+
+    def theirs(loader: DataLoader[list[Tensor]]) -> None:
+        for views in loader:
+            bare_step(run, [view.contiguous(memory_format=torch.channels_last) for view in views])
+
+    for loader in loaders.values():
+        theirs(loader)  # workers start
+    ours()
+    rounds: list[dict[Any, float]] = []
+    for _ in range(3):
+        seconds: dict[Any, float] = {"skysift": timed(ours)}
+        seconds |= {key: timed(lambda loader=loader: theirs(loader)) for key, loader in loaders.items()}
+        rounds.append(seconds)
+    rate = {key: batch * steps / statistics.median(found[key] for found in rounds) for key in rounds[0]}
+    print(f"{'skysift':<14} {rate['skysift']:>9.1f} {'':>13} {1:>16.3f}")
+    ratios = {}
+    for name in peers:
+        alone, helped = rate[name, 0], rate[name, cores]
+        ratios[f"over_{name}"] = rate["skysift"] / max(alone, helped)
+        print(f"{name:<14} {alone:>9.1f} {helped:>13.1f} {ratios[f'over_{name}']:>16.3f}")
+    return ratios
+
+
+class Lightly(Dataset[list[Tensor]]):
+    """lightly's two views for SimCLR of PIL images, made of uint8 (N, 3, S, S)."""
+
+    def __init__(self, images: np.ndarray[Any, Any]) -> None:
+        ensure()
+        from lightly.transforms import SimCLRTransform
+
+        self.images = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
+        self.transform = SimCLRTransform(input_size=images.shape[-1])
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> list[Tensor]:
+        from PIL import Image
+
+        return list(self.transform(Image.fromarray(self.images[index])))
+
+
+class Torchvision(Dataset[list[Tensor]]):
+    """What `hulk` does, by torchvision's transforms, of tensors float32 (N, 3, S, S)."""
+
+    def __init__(self, images: Tensor) -> None:
+        ensure()
+        from torchvision.transforms import v2
+
+        size, spec = images.shape[-1], Augment.preset("hulk")
+        assert spec.crop is not None
+        low, high = spec.crop
+        strength = spec.jitter_strength
+        jitter = v2.ColorJitter(
+            strength * spec.brightness, strength * spec.contrast, strength * spec.saturation, strength * spec.hue
+        )
+        flips = v2.RandomChoice(
+            [v2.RandomHorizontalFlip(1), v2.RandomVerticalFlip(1), v2.Identity()],
+            p=[spec.flip_horizontal, spec.flip_vertical, 1 - spec.flip_horizontal - spec.flip_vertical],
+        )
+        width = 2 * int(3 * spec.blur_sigma[1]) + 1
+        self.images = images
+        self.transform = v2.Compose(
+            [
+                v2.RandomResizedCrop(size, scale=(low**2, high**2), ratio=(1, 1), antialias=False),
+                v2.RandomApply([jitter], spec.jitter_probability),
+                flips,
+                v2.RandomApply([v2.Lambda(quarter_turns)], spec.rotate_probability),
+                v2.RandomApply([v2.GaussianBlur(width, spec.blur_sigma)], spec.blur_probability),
+                v2.RandomApply([v2.Lambda(without_faint)], spec.threshold_probability),
+            ]
+        )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> list[Tensor]:
+        return [self.transform(self.images[index]) for _ in range(2)]
+
+
+def quarter_turns(image: Tensor) -> Tensor:
+    """Turn by 90, 180 or 270 degrees."""
+    return image.rot90(int(torch.randint(1, 4, ())), (1, 2))
+
+
+def without_faint(image: Tensor) -> Tensor:
+    """Set pixels below a random percentile of their channel to zero."""
+    shares = 0.4 + 0.2 * torch.rand(len(image))
+    levels = [torch.quantile(channel, share) for channel, share in zip(image.flatten(1), shares, strict=True)]
+    return torch.where(image < torch.stack(levels)[:, None, None], 0.0, image)
+
+
+def bare_step(run: Run, views: list[Tensor]) -> None:
+    """Forward, backward, optimiser and teacher on given tensors."""
     run.network(views).loss.backward()
     run.raw_optimizer.step()
     run.raw_optimizer.zero_grad(set_to_none=True)
@@ -106,6 +227,15 @@ def timed(work: Callable[[], Any]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
+
+
+def open_random_run(folder: Path, method: str, *, size: int, batch: int, count: int) -> Run:
+    """Put a run together on a pack of noise."""
+    stage = Train.model_validate({"cutouts": "0" * 32, "method": method, "image_size": size, "batch_size": batch})
+    job = Job(stage, random_pack(folder / "pack", count, size), folder / "checkpoints", batch)
+    run = open_run(job, Fabric(accelerator="cpu", devices=1), new_encoder(stage))
+    run.network.train()
+    return run
 
 
 def random_pack(folder: Path, count: int, size: int) -> Pack:
