@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from skysift.evaluation.benchmark.scores import Scores
+from skysift.evaluation.evaluation import json_number
 from skysift.metrics.paired import PairedTest, corrected_resampled_t, exact_mcnemar, holm, signed_rank
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def compare(
                 for name in ("p", "p_wilcoxon"):
                     adjusted = holm([math.nan if row[name] is None else row[name] for row in family])
                     for row, value in zip(family, adjusted, strict=True):
-                        row[f"{name}_holm"] = _known(float(value))
+                        row[f"{name}_holm"] = json_number(float(value))
                 rows += family
     return rows
 
@@ -118,16 +119,12 @@ def _row(differences: NDArray[np.float64], test_over_train: float, mcnemar: floa
         "repeats": repeats,
         "draws": draws,
         "difference": found.difference,
-        "error": _known(found.error),
-        "low": _known(low),
-        "high": _known(high),
+        "error": json_number(found.error),
+        "low": json_number(low),
+        "high": json_number(high),
         "test": None if math.isnan(p) else test,
-        "statistic": _known(found.statistic),
-        "dof": _known(found.dof),
-        "p": _known(p),
+        "statistic": json_number(found.statistic),
+        "dof": json_number(found.dof),
+        "p": json_number(p),
         "p_wilcoxon": signed_rank(differences.mean(axis=0))[1] if draws > 1 else None,
     }
-
-
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None

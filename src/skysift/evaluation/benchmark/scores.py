@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from skysift.evaluation.evaluation import PER_CLASS
+from skysift.evaluation.evaluation import PER_CLASS, json_number
 from skysift.metrics.classification import class_scores
 from skysift.metrics.uncertainty import Estimate, mean_over_repeats
 
@@ -59,13 +59,13 @@ def tidy_scores(cells: Sequence[Cell], results: Sequence[Result], classes: dict[
         which = _which(cell)
         found = class_scores(result.confusion)
         for metric, value in found.overall().items():
-            rows.append({**which, "class": None, "metric": metric, "value": _known(value)})
+            rows.append({**which, "class": None, "metric": metric, "value": json_number(value)})
         for name, value in result.chosen.items():
             rows.append({**which, "class": None, "metric": f"chosen_{name}", "value": float(value)})
         for index, label in enumerate(classes[cell.dataset]):
             for metric in (*PER_CLASS, "support"):
                 value = float(getattr(found, metric)[index])
-                rows.append({**which, "class": label, "metric": metric, "value": _known(value)})
+                rows.append({**which, "class": label, "metric": metric, "value": json_number(value)})
     return pa.Table.from_pylist(rows, schema=SCORES)
 
 
@@ -143,7 +143,3 @@ def _tuples(table: pa.Table, names: Sequence[str]) -> Iterator[tuple[Any, ...]]:
 
 def _which(cell: Cell) -> dict[str, Any]:
     return {name: getattr(cell, name) for name in ("encoder", "repeat", "dataset", "protocol", "fraction", "draw")}
-
-
-def _known(value: float) -> float | None:
-    return value if value == value else None
