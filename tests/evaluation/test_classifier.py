@@ -19,12 +19,16 @@ from sklearn import metrics as sk
 
 from skysift.cutouts.pixels import PixelSource
 from skysift.cutouts.stages import Cutouts
+from skysift.encoders.checkpoint import save_encoder
+from skysift.encoders.domain import Domain, Spread, write_domain
+from skysift.encoders.load import load_encoder
 from skysift.errors import RequestError, SkysiftError
 from skysift.evaluation.classifier import load_classifier
 from skysift.evaluation.classifier import train as train_module
 from skysift.evaluation.finetuning.loop import Loop
 from skysift.evaluation.stages import Classify, TrainClassifier
 from skysift.features import extract
+from skysift.features.stages import Features
 from skysift.imaging import preprocess
 from skysift.store.store import Store
 from skysift.store.work import Threads
@@ -227,6 +231,19 @@ def test_cutouts_without_positions_are_classified_too(trained):
     assert np.mean([c == t[0] for c, t in zip(table.column("class").to_pylist(), truth, strict=True)]) > 0.6
 
 
+def test_a_classifier_warns_of_sky_that_its_encoder_does_not_know(labelled, field, tmp_path):
+    store, data, _ = labelled
+    encoder = load_encoder("timm:test_resnet", weights="random", image_size=32, channels=1, preprocess="minmax")
+    save_encoder(encoder, tmp_path / "encoder")
+    one = Spread(median=1, low=1, high=1, within=0, between=0, cutouts=9, mosaics=3)
+    write_domain(Domain(cutouts=9, mosaics=3, image_size=32, beam=one), tmp_path / "encoder")
+    features = store.run(Features(cutouts=data.id, encoder=str(tmp_path / "encoder")), device="cpu")
+    model = store.run(TrainClassifier(features=features.id, freeze=True, epochs=1), device="cpu")
+    shutil.rmtree(tmp_path / "encoder")
+    found = store.run(Classify(model=model.id, cutouts=field.id), device="cpu")
+    assert any("the beam is 4.0 times as large" in text for text in found.run["warnings"])
+
+
 def test_refusals(labelled, trained, field, fake_features, tmp_path):
     store, _, features = labelled
     with pytest.raises(RequestError, match="no cutout has the label 'four'"):
@@ -255,7 +272,6 @@ def test_refusals(labelled, trained, field, fake_features, tmp_path):
 def test_a_class_that_cannot_be_learnt_is_refused(labelled, tmp_path):
     """All cutouts of a class are held back by the data set's own division."""
     from skysift.datasets.stages import Dataset
-    from skysift.features.stages import Features
 
     rng = np.random.default_rng(0)
     labels = np.array(["a", "b", "c"])[np.arange(30) % 3]

@@ -98,6 +98,7 @@ def test_one_step_is_adamw_on_cross_entropy():
     assert row["learning_rate"] == 5e-4
 
 
+@pytest.mark.slow
 def test_training_the_encoder_too_adds_to_a_frozen_random_one(labelled):
     store, _, features = labelled
     options = {"features": features.id, "draws": 2, "protocol": ("finetune",)}

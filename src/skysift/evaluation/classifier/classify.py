@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from skysift.cutouts.catalogue import Catalogue
 from skysift.cutouts.pixels import PixelSource
-from skysift.encoders.domain import outside_domain_of
+from skysift.encoders.domain import outside_domain
 from skysift.errors import RequestError
 from skysift.evaluation.classifier.model import ClassifierRequest
 from skysift.evaluation.classifier.temperature import scaled
@@ -46,7 +46,7 @@ def classify_cutouts(stage: Classify, context: Context) -> dict[str, Any]:
     model = context.input(stage.model)
     request = ClassifierRequest(str(model.folder))
     classifier = request.load()
-    if unlike := outside_domain_of(model, Catalogue.open(cutouts), context.store):
+    if unlike := outside_domain(model.folder, Catalogue.open(cutouts)):
         context.warn(unlike)
     path = context.scratch / LOGITS
     writer = RowWriter(path, (len(pixels), classifier.dim), "float32", BLOCK_ROWS)

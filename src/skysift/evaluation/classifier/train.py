@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from skysift.encoders.domain import read_domain, write_domain
 from skysift.errors import RequestError
 from skysift.evaluation.classifier.model import Classifier, save_classifier
 from skysift.evaluation.classifier.temperature import cross_fitted, fit_temperature, scaled
@@ -94,6 +95,9 @@ def train_classifier(stage: TrainClassifier, context: Context) -> dict[str, Any]
         notes.append("every validation cutout is classified rightly, so no temperature can be fitted: it stays 1")
     for note in dict.fromkeys(notes):
         context.warn(note)
+    known = read_domain(source.request.spec) if source.request.weights == "pretrained" else None
+    if known is not None:
+        write_domain(known, context.folder)
     return _write(stage, context.folder, samples, folds, tuned, held)
 
 
