@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, Parameter
 
 import skysift
-from skysift.cli import benchmarking, inspection, pipelines, simulation, stages
+from skysift.cli import benchmarking, exporting, inspection, pipelines, simulation, stages
 from skysift.cli.company import in_company
 from skysift.cli.legacy import modernise
 from skysift.errors import CARRY_ON, SkysiftError, Stopped
@@ -31,7 +31,7 @@ def build_app() -> App:
         help_format="markdown",
         default_parameter=Parameter(negative_iterable=(), show_env_var=False),
     )
-    for module in (simulation, stages, benchmarking, pipelines, inspection):
+    for module in (simulation, stages, benchmarking, exporting, pipelines, inspection):
         module.register(app)
     return app
 
