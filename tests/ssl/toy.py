@@ -115,6 +115,7 @@ def make_run(pack: Pack, scratch: Path, method: str = "simclr", fabric: Fabric |
         feed=Feed(pack, fabric.device, resident=options.pop("resident", None)),
         augment=options.pop("augment", augment),
         should_stop=options.pop("should_stop", lambda: False),
+        compile_backbones=options.pop("compile_backbones", False),
         checkpoints=Checkpoints(scratch),
         recipe=Recipe(**{**RECIPE, **options}),
     )
