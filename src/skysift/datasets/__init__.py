@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = attach(
         "formats": ["FORMATS", "read_labelled"],
         "labelled": ["LabelledSet", "Request"],
         "labels": ["LabelMap"],
+        "names": ["KNOWN", "LABEL_MAPS"],
         "stages": ["Dataset"],
     },
 )

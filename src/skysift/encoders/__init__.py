@@ -13,5 +13,6 @@ __getattr__, __dir__, __all__ = attach(
         "layouts": ["load_layout", "read_tensors"],
         "load": ["load_encoder"],
         "stages": ["ImportWeights"],
+        "text": ["TextTower", "load_text_tower"],
     },
 )
