@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ SAMPLE = 2048
 LEAST_STRIDE = 4
 SLACKS = (8, 32, 128)
 MARGIN = 0.9
-BLOCK = 256
+BLOCK = 512
 ONES = np.ones(BLOCK, np.float32)
 SQUARE_FITS = (1e-15, 1e15)
 """Numbers of a size between these have squares that float32 can hold."""
@@ -46,7 +47,7 @@ class Row:
 
     def guess(self, rank: int) -> np.float32:
         """Return a pixel that has about this rank."""
-        return np.float32(self._sample[min(max(rank // self._stride, 0), len(self._sample) - 1)])
+        return cast(np.float32, self._sample[min(max(rank // self._stride, 0), len(self._sample) - 1)])
 
     def look_at(self, first: int, last: int) -> None:
         """Sort the pixels of the ranks `first` to `last`.
@@ -61,7 +62,7 @@ class Row:
                 inside = self.values >= self.guess(first - off - slack * self._stride)
                 below = self.number - int(np.count_nonzero(inside))
                 inside &= self.values <= self.guess(last - off + slack * self._stride)
-                near = self.values[inside]
+                near = self.values.compress(inside)
                 if below <= first and last < below + len(near):
                     self._near, self._first = np.sort(near), below
                     return
@@ -92,13 +93,16 @@ class Moments:
         if row.smallest < low:
             outside |= row.values < low
         places = outside.nonzero()[0]
+        centre = row.guess(row.number // 2)
         self._far = np.sort(row.values[places]).astype(np.float64)
-        self._centre = row.guess(row.number // 2)
-        reach = max(float(high) - float(self._centre), float(self._centre) - float(low))
+        moved = self._far - centre
+        self._sums = np.zeros((2, len(moved) + 1))
+        np.cumsum([moved, moved * moved], axis=1, out=self._sums[:, 1:])
+        reach = max(float(high) - float(centre), float(centre) - float(low))
         exact = not (reach == 0 or SQUARE_FITS[0] < reach < SQUARE_FITS[1])
         blocks = np.empty((-(-row.number // BLOCK), BLOCK), np.float64 if exact else np.float32)
         near = blocks.ravel()
-        np.subtract(row.values, self._centre, out=near[: row.number])
+        np.subtract(row.values, centre, out=near[: row.number])
         near[places] = 0
         near[row.number :] = 0
         self._first = float(np.vecdot(blocks, ONES).sum(dtype=np.float64))
@@ -113,12 +117,11 @@ class Moments:
 
     def between(self, least: float, most: float) -> tuple[int, int, float]:
         """Return the rank of the first pixel between bounds, that of the first above them, and the deviation."""
-        start, stop = int(self._far.searchsorted(least, "left")), int(self._far.searchsorted(most, "right"))
-        far = self._far[start:stop] - self._centre
-        stop += self._number - len(self._far)
+        first, last = int(self._far.searchsorted(least, "left")), int(self._far.searchsorted(most, "right"))
+        start, stop = first, last + self._number - len(self._far)
         number = max(stop - start, 1)
-        mean = (self._first + float(far.sum())) / number
-        square = (self._second + float((far * far).sum())) / number
+        mean = (self._first + float(self._sums[0, last] - self._sums[0, first])) / number
+        square = (self._second + float(self._sums[1, last] - self._sums[1, first])) / number
         return start, stop, math.sqrt(max(square - mean * mean, 0.0))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -60,8 +62,7 @@ class Planes:
     def __init__(self, spec: Preprocess, pixels: Pixels, seeds: Tensor | None) -> None:
         self._transforms, self.place = _distinct(spec)
         self.number = len(self._transforms)
-        ranges = [_range(transform, pixels) for transform, _ in self._transforms]
-        bottom, top = (torch.stack(limits, 1) for limits in zip(*ranges, strict=True))
+        bottom, top = _ranges([transform for transform, _ in self._transforms], pixels)
         self.bottom, self.span = bottom.float(), (top - bottom).float()
         self.bent = [n for n, (transform, _) in enumerate(self._transforms) if not isinstance(transform, LINEAR)]
         self._inverse = torch.where(self.span > TINY, 1 / self.span.clamp_min(TINY), 0.0)
@@ -96,16 +97,23 @@ def _distinct(spec: Preprocess) -> tuple[list[tuple[Transform, int]], list[int]]
     return planes, place
 
 
-def _range(transform: Transform, pixels: Pixels) -> Pair:
-    """Return the pixels that become 0 and 1, (B,) float64."""
-    smallest, largest = pixels.extent
-    low, high = smallest, largest
-    if isinstance(transform, SigmaClip):
-        low, high = pixels.clipped[transform]
-    elif isinstance(transform, ZScale):
-        low, high = (torch.from_numpy(x).to(smallest.device) for x in pixels.zscale.limits(transform.contrast))
+def _ranges(transforms: Sequence[Transform], pixels: Pixels) -> Pair:
+    """Return the pixels that become 0 and 1 for each of P transforms, (B, P) float64."""
+    limits = [_limits(transform, pixels) for transform in transforms]
+    smallest, largest = (limit[:, None] for limit in pixels.extent)
+    low, high = (torch.stack(limit, 1) for limit in zip(*limits, strict=True))
     low, high = _apart(low, high, smallest, largest)
     return torch.minimum(torch.maximum(smallest, low), high), torch.maximum(torch.minimum(largest, high), low)
+
+
+def _limits(transform: Transform, pixels: Pixels) -> Pair:
+    """Return what a transform clamps to, (B,) float64."""
+    if isinstance(transform, SigmaClip):
+        return pixels.clipped[transform]
+    if isinstance(transform, ZScale):
+        low, high = (torch.from_numpy(x) for x in pixels.zscale.limits(transform.contrast))
+        return low.to(pixels.valid.device), high.to(pixels.valid.device)
+    return pixels.extent
 
 
 def _apart(low: Tensor, high: Tensor, smallest: Tensor, largest: Tensor) -> Pair:
