@@ -38,6 +38,14 @@ def test_estimate_leaves_out_the_start_up(clock: Clock) -> None:
         assert bar.remaining() == pytest.approx(20)
 
 
+def test_quick_and_slow_steps_in_turns(clock: Clock) -> None:
+    shown = Progress(quiet=True)
+    for step in shown.track(range(6), label="work"):
+        clock.now += 10 if step % 2 else 1
+    [record] = shown.history
+    assert record["estimate_at_third"] == pytest.approx(record["seconds"])
+
+
 def test_estimate_at_a_third_is_kept(clock: Clock) -> None:
     shown = Progress(quiet=True)
     for _ in shown.track(range(30), label="work"):

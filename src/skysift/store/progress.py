@@ -18,9 +18,10 @@ OVERDUE = 0.15
 
 
 class Pace:
-    """The mean pace of steps that are done one after the other, since the first one finished.
+    """The mean pace of steps that are done one after the other.
 
-    So what comes before the first step (a model that is loaded, files that are opened) is left out.
+    The first one is left out where it took longer than those after it: what comes before it (a model is loaded, files
+    are opened) does not come again.
     """
 
     def __init__(self, start: float) -> None:
@@ -39,9 +40,10 @@ class Pace:
         if self._first is None:
             return None
         when, count = self._first
+        each = (now - self._start) / self._done
         if self._done - count >= count:
-            return (now - when) / (self._done - count) * left
-        return (now - self._start) / self._done * left
+            each = min(each, (now - when) / (self._done - count))
+        return each * left
 
 
 class Slots:
