@@ -60,9 +60,7 @@ def _transform(options: dict[str, Any]) -> str:
             f"median, clipped until nothing changes or {options['iterations']} times (astropy's sigma_clip)"
         )
     if name == "zscale":
-        return (
-            f"values are clamped to the limits of zscale at contrast {options['contrast']:g} (astropy's ZScaleInterval)"
-        )
+        return f"values are clamped to zscale's limits at contrast {options['contrast']:g} (astropy's ZScaleInterval)"
     if name == "minmax":
         return "values stay as they are"
     if name == "one_of":
