@@ -24,7 +24,7 @@ from skysift.ssl.network import Network
 from skysift.ssl.schedules import make_optimizer
 from tests.ssl import toy
 
-TWO_VIEWS = list(toy.METHODS)
+TWO_VIEWS = [name for name, method in toy.METHODS.items() if method.views == 2]
 TOTAL = 40
 
 
@@ -46,7 +46,9 @@ class Training:
 
     def step(self, done: int, views: list[Tensor]) -> float:
         method = self.network.method
-        loss = self.network(views).loss
+        with torch.random.fork_rng():
+            torch.manual_seed(done)  # as the loop does, for dropout
+            loss = self.network(views).loss
         self.optimizer.zero_grad()
         loss.backward()
         method.after_backward(self.network, done, TOTAL)
@@ -68,7 +70,7 @@ def views_of(images: Tensor, step: int) -> list[Tensor]:
 
 
 def test_each_method_of_two_views_is_here() -> None:
-    assert set(NAMES) - set(TWO_VIEWS) <= {"mae", "all4one"}
+    assert set(NAMES) - set(TWO_VIEWS) == {"mae"}
 
 
 @pytest.mark.parametrize("name", TWO_VIEWS)
