@@ -56,8 +56,8 @@ class TextTower:
             words = int(self.model.config.text_config.vocab_size)
             if int(tokens["input_ids"].max()) >= words:
                 raise SkysiftError(
-                    f"The tokenizer of {self.model.config.model_type} has words beyond the {words} of its text tower: they "
-                    "don't belong together; fetch the files of both again."
+                    f"The tokenizer has words beyond the {words} of its text tower: they don't belong together; fetch "
+                    "the files of both again."
                 )
             found = self.model.get_text_features(**tokens)
             parts.append(found if isinstance(found, Tensor) else found.pooler_output)
