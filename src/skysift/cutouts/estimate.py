@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skysift.cutouts.images import inspect_images
 from skysift.cutouts.measure import STRIP_PIXELS
 
 if TYPE_CHECKING:
@@ -47,19 +48,18 @@ def estimate_cutouts(paths: Sequence[str], stage: Cutouts, sources: Sequence[str
         If a mosaic can't be read or is smaller than a window.
     """
     from skysift.errors import SkysiftWarning
-    from skysift.sky.mosaic import inspect_mosaic
     from skysift.sky.windows import sliding_windows
 
     rows, pixels, complexity_pixels, strip = 0.0, 0.0, 0.0, 0.0
-    for path in paths:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SkysiftWarning)
-            info = inspect_mosaic(path, hdu=stage.hdu, plane=stage.plane, positions="ignore")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SkysiftWarning)
+        infos = inspect_images([path for path in paths if path not in sources], stage)
+    for info in infos:
         area = float(np.prod(info.shape))
         if stage.sources is not None:
             continue
         for size in stage.window_size:
-            count = len(sliding_windows(info.shape, size, stage.overlap, edge=stage.edge, name=path))
+            count = len(sliding_windows(info.shape, size, stage.overlap, edge=stage.edge, name=info.path))
             rows += count
             pixels += area
             complexity_pixels += count * float(size) ** 2
@@ -75,7 +75,7 @@ def estimate_cutouts(paths: Sequence[str], stage: Cutouts, sources: Sequence[str
         seconds += complexity_pixels / _COMPLEXITY_PIXELS_PER_SECOND
     return {
         "rows": rows,
-        "rows_at_most": rows if stage.sources is None else rows * len(paths),
+        "rows_at_most": rows if stage.sources is None else rows * len(infos),
         "disk_bytes": _BYTES_PER_ROW * rows,
         "memory_bytes": _BASE_BYTES + _BYTES_PER_PIXEL * strip / 4 + 900.0 * rows,
         "seconds": seconds,

@@ -68,9 +68,10 @@ class Cutouts(Stage):
         """Find the mask of each mosaic."""
         if self.mask is None:
             return {}
+        from skysift.cutouts.images import named_files
         from skysift.cutouts.masks import find_masks
 
-        return {"mask": find_masks(files["mosaics"], self.mask)}
+        return {"mask": find_masks(files["mosaics"], self.mask, named_files(self.mosaics))}
 
     def estimate(self, rows_in: int, files: Mapping[str, Sequence[str]]) -> dict[str, float]:  # noqa: ARG002
         """Count the windows from the headers alone."""

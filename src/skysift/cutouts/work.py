@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from skysift.cutouts.catalogue import Catalogue, join_shards, with_labels
+from skysift.cutouts.images import inspect_images
 from skysift.cutouts.measure import Counts, Target, Task, measure, plan_boxes, plan_grids, read_counts
 from skysift.cutouts.merging import merge
 from skysift.cutouts.pack import pack_rows, plan_pack, prepare_pack
@@ -22,8 +23,8 @@ from skysift.errors import RequestError
 
 if TYPE_CHECKING:
     from skysift.cutouts.stages import Cutouts, Merge, Pack
+    from skysift.sky.info import MosaicInfo
     from skysift.store.context import Context
-    from skysift.store.sources import SourceFile
 
 Windows = npt.NDArray[np.integer]
 
@@ -38,9 +39,7 @@ def run_cutouts(stage: Cutouts, context: Context) -> dict[str, Any]:
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        masks = {file.fingerprint for _, file in context.companions("mask")}
-        mosaics = [source for source in context.sources("mosaics") if source.fingerprint not in masks]
-        targets = [_target(stage, source, context) for source in mosaics]
+        targets = _targets(stage, context)
     context.keep_warnings(caught)
     targets.sort(key=lambda target: (target.fingerprint, target.info.plane))
     names = {target.fingerprint: target.info.path for target in targets}
@@ -69,17 +68,25 @@ def run_cutouts(stage: Cutouts, context: Context) -> dict[str, Any]:
     return {"rows": len(catalogue), **counts}
 
 
-def _target(stage: Cutouts, source: SourceFile, context: Context) -> Target:
-    from skysift.sky.masks import open_mask
-    from skysift.sky.mosaic import inspect_mosaic
+def _targets(stage: Cutouts, context: Context) -> list[Target]:
+    """Inspect the mosaics among the files; their masks and the list of sources may lie beside them."""
+    others = {file.fingerprint for _, file in context.companions("mask")}
+    if stage.sources is not None:
+        others |= {source.fingerprint for source in context.sources("sources")}
+    prints = {source.path: source.fingerprint for source in context.sources("mosaics")}
+    infos = inspect_images([path for path, print_ in prints.items() if print_ not in others], stage)
+    return [_target(stage, info, prints[info.path], context) for info in infos]
 
-    info = inspect_mosaic(source.path, hdu=stage.hdu, plane=stage.plane, positions=stage.positions, bunit=stage.bunit)
+
+def _target(stage: Cutouts, info: MosaicInfo, fingerprint: str, context: Context) -> Target:
+    from skysift.sky.masks import open_mask
+
     mask = mask_fingerprint = None
     for owner, file in context.companions("mask"):
-        if owner == source.fingerprint:
+        if owner == fingerprint:
             with open_mask(file.path, info) as opened:
                 mask, mask_fingerprint = opened.info, file.fingerprint
-    return Target(info, source.fingerprint, stage.zero_is_nan, mask, mask_fingerprint)
+    return Target(info, fingerprint, stage.zero_is_nan, mask, mask_fingerprint)
 
 
 def _grid_tasks(stage: Cutouts, targets: Sequence[Target]) -> list[Task]:

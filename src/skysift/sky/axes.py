@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from skysift.errors import RequestError
 from skysift.sky.beam import finite
+from skysift.sky.info import NoImageError
 
 if TYPE_CHECKING:
     from astropy.io.fits import Header
@@ -104,8 +105,10 @@ def read_axes(header: Header, path: str) -> Axes:
         Stokes and longer than 1.
     """
     ndim = int(header["NAXIS"])
-    if not 2 <= ndim <= 4:
-        raise RequestError(f"{path} has {ndim} ax{'i' if ndim == 1 else 'e'}s, which is not supported; {_REMEDY}.")
+    if ndim < 2:
+        raise NoImageError(f"{path} has {ndim} axis, so that it is no image; {_REMEDY}.")
+    if ndim > 4:
+        raise RequestError(f"{path} has {ndim} axes, which is not supported; {_REMEDY}.")
     sizes = [int(header[f"NAXIS{i}"]) for i in range(1, ndim + 1)]
     types = [str(header.get(f"CTYPE{i}", "")).strip().upper() for i in range(1, ndim + 1)]
     x, y = _sky(sizes, types, path)

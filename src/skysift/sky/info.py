@@ -6,10 +6,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from skysift.errors import RequestError
+
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
 Positions = Literal["wcs", "ignore"]
+
+
+class NoImageError(RequestError):
+    """A sound FITS file without an image: a table, a spectrum, or headers alone."""
 
 
 class Choice(NamedTuple):

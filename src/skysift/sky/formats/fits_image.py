@@ -15,7 +15,7 @@ from skysift.sky.axes import Axes, read_axes, read_frequency
 from skysift.sky.beam import finite, read_beam, read_beam_table
 from skysift.sky.files import open_seekable, size_of
 from skysift.sky.formats.base import ArrayReader, BlockReader, FloatArray, Reader
-from skysift.sky.info import Choice, MosaicInfo
+from skysift.sky.info import Choice, MosaicInfo, NoImageError
 from skysift.sky.quiet import quiet
 from skysift.sky.wcs import celestial_wcs
 
@@ -129,9 +129,10 @@ def _find_image(hdus: HDUList, path: str, wanted: int | None) -> int:
                 kinds.append(f"{number} (image)")
             number += 1
     if wanted is None:
-        raise RequestError(f"{path} holds no image in any of its {number} HDUs; give a FITS image.")
-    remedy = f"choose {' or '.join(kinds)}" if kinds else "give another file, it holds no image at all"
-    raise RequestError(f"{path} has no image in HDU {wanted}; {remedy}.")
+        raise NoImageError(f"{path} holds no image in any of its {number} HDUs; give a FITS image.")
+    if not kinds:
+        raise NoImageError(f"{path} has no image in HDU {wanted}; give another file, it holds no image at all.")
+    raise RequestError(f"{path} has no image in HDU {wanted}; choose {' or '.join(kinds)}.")
 
 
 def _check_length(stream: BinaryIO, hdus: HDUList, number: int, path: str) -> None:
