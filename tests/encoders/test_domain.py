@@ -46,7 +46,7 @@ def catalogue(
     noise: float = 2e-5,
     beam: float | None = 3.0,
     unit: str | None = "Jy/beam",
-    factor: float = 1.0,
+    peaks: float = 20.0,
 ) -> Catalogue:
     """Cutouts of equal mosaics: 2 arcsec pixels, 10 % scatter of noise and a factor of two of S/N around 20."""
     rng = np.random.Generator(np.random.PCG64(seed))
@@ -59,8 +59,8 @@ def catalogue(
         "hdu": np.zeros(rows, int),
         "plane": np.zeros(rows, int),
         **dict(zip(("x0", "y0", "width", "height"), windows.T, strict=True)),
-        "rms": factor * noise * np.exp(rng.normal(0, 0.1, rows)),
-        "snr": 20 * np.exp(rng.normal(0, 0.7, rows)),
+        "rms": noise * np.exp(rng.normal(0, 0.1, rows)),
+        "snr": peaks * np.exp(rng.normal(0, 0.7, rows)),
     }
     import pyarrow as pa
 
@@ -97,6 +97,8 @@ def test_numbers_are_those_of_the_catalogue() -> None:
         ({"noise": 1 / 1.5e5}, r"the noise is (2\.[7-9]|3\.[0-3]) times as low"),
         ({"noise": 2e-2, "unit": "mJy/beam"}, None),  # the same noise in another unit
         ({"noise": 60, "unit": "uJy beam-1"}, r"the noise is (2\.[7-9]|3\.[0-3]) times as high"),
+        ({"peaks": 60.0}, None),  # within the range of the training set
+        ({"peaks": 240.0}, "peaks over noise are [12][0-9]\\.[0-9] times as high"),
         ({"noise": 60, "unit": "K"}, None),  # no such unit in the training set
         ({"noise": 60, "unit": None, "beam": None}, None),
         (

@@ -12,7 +12,7 @@ from skysift.encoders import Encoder, build_backbone, load_encoder
 from skysift.encoders.release import (
     Provenance,
     preprocessing_in_words,
-    readme,
+    release_card,
     write_onnx,
     write_release,
     write_weights,
@@ -90,7 +90,9 @@ def test_preprocessing_in_words() -> None:
 
 
 def test_a_card_of_an_encoder_of_which_nothing_is_known() -> None:
-    card = readme(vit(), Provenance("A | B", licences=[("somebody's", "cc-by-4.0")]), ["import timm", "f = 1"], None)
+    card = release_card(
+        vit(), Provenance("A | B", licences=[("somebody's", "cc-by-4.0")]), ["import timm", "f = 1"], None
+    )
     for text in (
         "What the training set was like is not known",
         "How the weights were trained is not known.",

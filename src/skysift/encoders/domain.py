@@ -27,8 +27,6 @@ TAIL = 0.025
 SIGMAS = 2.6
 OVERLAP = 2.0
 """Cutouts that count as one: neighbouring windows share pixels."""
-OUTSIDE = 0.25
-"""Share of the new cutouts that must lie beyond `low` or `high`; 5 % do where nothing differs."""
 _JANSKY = re.compile(r"(?P<prefix>[munµμ]?)jy(?: ?/ ?|[ .*]?)beam(?:\^?-1)?", re.IGNORECASE)
 _PREFIXES = {"": 1.0, "m": 1e-3, "u": 1e-6, "µ": 1e-6, "μ": 1e-6, "n": 1e-9}
 
@@ -38,18 +36,26 @@ class Check(NamedTuple):
 
     name: str
     tolerance: float
+    outside: float
     rise: str
     fall: str
     unit: str
 
 
 CHECKS = (
-    Check("beam", 1.5, "the beam is {} times as large", "the beam is {} times as small", "pixels of the images"),
-    Check("pixel_scale", 1.5, "the pixels are {} times as wide", "the pixels are {} times as narrow", "arcsec"),
-    Check("noise", 1.5, "the noise is {} times as high", "the noise is {} times as low", ""),
-    Check("dynamic_range", 2.0, "peaks over noise are {} times as high", "peaks over noise are {} times as low", ""),
+    Check("beam", 1.5, 0.25, "the beam is {} times as large", "the beam is {} times as small", "pixels of the images"),
+    Check("pixel_scale", 1.5, 0.25, "the pixels are {} times as wide", "the pixels are {} times as narrow", "arcsec"),
+    Check("noise", 1.5, 0.25, "the noise is {} times as high", "the noise is {} times as low", ""),
+    Check(
+        "dynamic_range", 2.0, 0.5, "peaks over noise are {} times as high", "peaks over noise are {} times as low", ""
+    ),
 )
-"""The quantities that are compared. A median may differ by the factor `tolerance` and its error before it is told."""
+"""The quantities that are compared.
+
+A median may differ by the factor `tolerance` and its error, and the share `outside` of the new cutouts may lie below
+`low` or above `high` of the training set, where 5 % lie of its own. Dynamic range may shift further, since blank fields
+and cutouts around sources of one survey differ in it.
+"""
 
 
 class Spread(BaseModel):
@@ -105,7 +111,7 @@ class Domain(BaseModel):
         """Say in what other cutouts differ, or None where they don't.
 
         A quantity differs if the logarithm of its median is further off than the logarithm of the tolerance and
-        `SIGMAS` standard errors of the difference, and more than a quarter of the new cutouts lie outside of the
+        `SIGMAS` standard errors of the difference, and too many of the new cutouts (see `CHECKS`) lie outside the
         central 95 % of the training set. A quantity that one side does not know is not compared.
 
         Parameters
@@ -125,7 +131,7 @@ class Domain(BaseModel):
                 continue
             shift = math.log(new.median / known.median)
             error = math.hypot(known.error(new.cutouts, new.mosaics), known.error(known.cutouts, known.mosaics))
-            if abs(shift) <= math.log(check.tolerance) + SIGMAS * error or not _leaves(known, new):
+            if abs(shift) <= math.log(check.tolerance) + SIGMAS * error or _outside(known, new) <= check.outside:
                 continue
             unit = check.unit or (self.unit or "" if check.name == "noise" else "")
             clause = (check.rise if shift > 0 else check.fall).format(f"{math.exp(abs(shift)):.1f}")
@@ -133,13 +139,13 @@ class Domain(BaseModel):
         return "; ".join(parts) or None
 
 
-def _leaves(known: Spread, new: Spread) -> bool:
-    """Tell whether over a quarter of new cutouts, taken as log-normal, lie outside the central 95 % of those known."""
+def _outside(known: Spread, new: Spread) -> float:
+    """Return the share of new cutouts, taken as log-normal, outside the central 95 % of the training set."""
     middle = math.log(new.median)
     width = math.sqrt(2) * max(math.hypot(new.within, new.between), 1e-9)
     above = 0.5 * math.erfc((math.log(known.high) - middle) / width)
     below = 0.5 * math.erfc((middle - math.log(known.low)) / width)
-    return above + below > OUTSIDE
+    return above + below
 
 
 def measure_domain(catalogue: Catalogue, image_size: int) -> Domain:

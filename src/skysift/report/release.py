@@ -47,7 +47,7 @@ def provenance_of(store: Store, model: Artifact, *, licence: str | None = None) 
     return Provenance(
         title=names.get(model.id, f"Encoder {model.id[:12]}"),
         id=model.id,
-        training={**_options(model), **{name: plain(value) for name, value in model.counts.items()}},
+        training=_options(model) | {name.replace("_", " "): plain(value) for name, value in model.counts.items()},
         lineage=lineage,
         probes=probes_of(store, model),
         licences=[
@@ -209,8 +209,16 @@ def _options(artifact: Artifact, *, defaults: bool = True) -> dict[str, str]:
     for name, value in artifact.config.items():
         skip = isinstance(marks.get(name), Input | Source) or value in (None, [], {}) or ID.fullmatch(str(value))
         if not skip and not (name in usual and _same(usual[name], value)):
-            found[name.replace("_", " ")] = plain(value)
+            found[name.replace("_", " ")] = _named(value)
     return found
+
+
+def _named(value: Any) -> str:
+    """Write an option; of a group of options its name first."""
+    if not isinstance(value, dict) or "name" not in value:
+        return plain(value)
+    rest = plain({key: inner for key, inner in value.items() if key != "name"})
+    return f"{value['name']} ({rest})" if rest else str(value["name"])
 
 
 def _same(default: Any, value: Any) -> bool:

@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = attach(
     {
         "folder": ["write_release"],
         "onnx": ["check_onnx_installed", "write_onnx"],
-        "readme": ["Probe", "Provenance", "readme"],
+        "readme": ["Probe", "Provenance", "release_card"],
         "weights": ["write_weights"],
         "words": ["describe_preprocessing", "preprocessing_in_words"],
     },

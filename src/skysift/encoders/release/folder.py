@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from skysift.encoders.domain import write_domain
 from skysift.encoders.release.onnx import write_onnx
-from skysift.encoders.release.readme import Provenance, readme
+from skysift.encoders.release.readme import Provenance, release_card
 from skysift.encoders.release.weights import write_weights
 from skysift.encoders.release.words import FILE, describe_preprocessing
 from skysift.store.digest import write_json
@@ -41,5 +41,5 @@ def write_release(encoder: Encoder, folder: Path, known: Provenance, *, onnx: bo
     if known.domain is not None:
         write_domain(known.domain, folder)
     difference = write_onnx(encoder, folder) if onnx else None
-    (folder / "README.md").write_text(readme(encoder, known, usage, difference), encoding="utf-8")
+    (folder / "README.md").write_text(release_card(encoder, known, usage, difference), encoding="utf-8")
     return {"model": known.id, "weights": encoder.digest(), "onnx_difference": difference}

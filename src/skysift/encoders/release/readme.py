@@ -82,7 +82,7 @@ class Provenance:
     domain: Domain | None = None
 
 
-def readme(encoder: Encoder, known: Provenance, usage: Sequence[str], difference: float | None) -> str:
+def release_card(encoder: Encoder, known: Provenance, usage: Sequence[str], difference: float | None) -> str:
     """Write the card of a release.
 
     Parameters
