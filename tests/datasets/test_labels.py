@@ -87,6 +87,30 @@ def test_a_map_drops_other_labels_and_fixes_the_order(tmp_path: Path) -> None:
         store.run(Dataset(source=str(tmp_path / "s.npz"), label_map=("x=77",)))
 
 
+@pytest.mark.parametrize(
+    ("label_map", "said"),
+    [
+        (("A=0+1", "B=2..3"), None),
+        (("A=0+1+7", "B=2..3"), "label map: no cutout has the label 7; there are 0, 1, 2, 3."),
+        (
+            ("A=0", "rare=7", "B=2+8"),
+            "label map: no cutout has the labels 7, 8, so that the class rare will be empty; there are 0, 1, 2, 3.",
+        ),
+        (
+            ("A=0", "rare=7", "typo=tow", "B=1"),
+            "label map: no cutout has the labels 7, tow, so that the classes rare, typo will be empty; "
+            "there are 0, 1, 2, 3.",
+        ),
+    ],
+)
+def test_labels_of_a_map_that_do_not_occur_are_named(
+    tmp_path: Path, label_map: tuple[str, ...], said: str | None
+) -> None:
+    np.savez(tmp_path / "s.npz", images=np.zeros((4, 4, 4), np.uint8), labels=np.arange(4))
+    made = Store(tmp_path / "store").run(Dataset(source=str(tmp_path / "s.npz"), label_map=label_map))
+    assert made.run["warnings"] == ([] if said is None else [said])
+
+
 def test_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SKYSIFT_DATASETS", raising=False)
     with pytest.raises(RequestError, match="set SKYSIFT_DATASETS"):
@@ -121,8 +145,11 @@ def test_sets_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=r"labels has shape \(2,\) for 3 images"):
         store.run(Dataset(source=str(tmp_path / "short.npz")))
     np.savez(tmp_path / "object.npz", images=images, labels=np.array([{}, 1, 2], object))
-    with pytest.raises(RequestError, match="Python objects"):
+    with pytest.raises(RequestError, match=r"labels holds Python objects .*labels=labels\.astype\(str\)"):
         store.run(Dataset(source=str(tmp_path / "object.npz")))
+    np.savez(tmp_path / "unlabelled.npz", images=images)
+    with pytest.raises(RequestError, match="has no array 'labels'; add one label an image"):
+        store.run(Dataset(source=str(tmp_path / "unlabelled.npz")))
     np.savez(tmp_path / "none.npz", images=images, labels=np.full(3, -1))
     with pytest.raises(RequestError, match="Nothing in the labelled set has a label"):
         store.run(Dataset(source=str(tmp_path / "none.npz")))

@@ -43,8 +43,9 @@ def read(path: Path, request: Request) -> LabelledSet:
         arrays = {key: _array(path, archive, name, count) for key, name in names.items() if name in archive.files}
         wanted = request.columns.get("label", "labels")
         if "several" not in arrays and wanted not in archive.files:
-            there = ", ".join(name for name in archive.files if name != "images")
-            raise RequestError(f"{path} has no array {wanted!r}; say which of {there} it is with --columns label=NAME.")
+            others = ", ".join(name for name in archive.files if name != "images")
+            remedy = f"say which of {others} it is with --columns label=NAME" if others else "add one label an image"
+            raise RequestError(f"{path} has no array {wanted!r}; {remedy}.")
         labels = _array(path, archive, wanted, count) if wanted in archive.files else None
     classes = tuple(str(name) for name in arrays["classes"].tolist()) if "classes" in arrays else ()
     split = [str(text) for text in arrays["split"].tolist()] if "split" in arrays else None
@@ -64,7 +65,10 @@ def _array(path: Path, archive: Any, name: str, count: int) -> Any:
     try:
         array = archive[name]
     except ValueError:
-        raise RequestError(f"{path}: the array {name} holds Python objects; save it as numbers or text.") from None
+        raise RequestError(
+            f"{path}: the array {name} holds Python objects (dtype object), which are not unpickled; save it again as "
+            f"text or integers, {name}={name}.astype(str) or {name}.astype(int)."
+        ) from None
     if name != "classes" and array.shape[:1] != (count,):
         raise RequestError(f"{path}: {name} has shape {array.shape} for {count} images; give one entry an image.")
     return array

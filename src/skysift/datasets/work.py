@@ -57,7 +57,9 @@ def run_dataset(stage: Dataset, context: Context) -> dict[str, Any]:
         catalogue = _catalogue(labelled, request, context)
     total = len(catalogue)
     if stage.label_map:
-        order, catalogue = _map_labels(catalogue, LabelMap.parse(stage.label_map))
+        mapping = LabelMap.parse(stage.label_map)
+        _check_map(mapping, catalogue, context)
+        order, catalogue = _map_labels(catalogue, mapping)
         counts["unmapped"] = total - len(catalogue)
     classes = _classes(catalogue, order)
     catalogue.write(context.folder)
@@ -153,14 +155,30 @@ def _with_positions(table: Any, ra: npt.NDArray[np.float64], dec: npt.NDArray[np
     return table.set_column(table.schema.get_field_index("healpix29"), CATALOGUE_SCHEMA.field("healpix29"), column)
 
 
+def _check_map(mapping: LabelMap, catalogue: Catalogue, context: Context) -> None:
+    """Complain of labels that no cutout has, and of classes that stay empty with them."""
+    occurring = {label for entry in catalogue.labels for label in entry}
+    unknown = [label for label in mapping.members if label not in occurring]
+    if not unknown:
+        return
+    there = ", ".join(sorted(occurring, key=natural_order)[:20]) or "none"
+    if len(unknown) == len(mapping.members):
+        raise RequestError(f"label map: no cutout has any of its labels; there are {there}.")
+    filled = {mapping.members[label] for label in mapping.members if label in occurring}
+    empty = [name for name in mapping.classes if name not in filled]
+    stays = f", so that {_named('the class', 'the classes', empty)} will be empty" if empty else ""
+    context.warn(f"label map: no cutout has {_named('the label', 'the labels', unknown)}{stays}; there are {there}.")
+
+
+def _named(one: str, several: str, names: Sequence[str]) -> str:
+    """Such as `the labels 7, 8 and 2 more`."""
+    shown = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+    return f"{one if len(names) == 1 else several} {shown}"
+
+
 def _map_labels(catalogue: Catalogue, mapping: LabelMap) -> tuple[tuple[str, ...], Catalogue]:
     """Give labels their class; leave out cutouts that had labels and keep none."""
     labels = catalogue.labels
-    occurring = {label for entry in labels for label in entry}
-    unknown = [label for label in mapping.members if label not in occurring]
-    if len(unknown) == len(mapping.members):
-        there = ", ".join(sorted(occurring, key=natural_order)[:20]) or "none"
-        raise RequestError(f"label map: no cutout has any of its labels; there are {there}.")
     mapped = [mapping.apply(entry) for entry in labels]
     rows = [i for i, entry in enumerate(mapped) if entry or not labels[i]]
     chosen = catalogue.select(rows)
