@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -51,22 +52,43 @@ def celestial_wcs(header: Header, shape: tuple[int, int]) -> tuple[str | None, f
             wcs = full.sub([WCSSUB_LONGITUDE, WCSSUB_LATITUDE])
             wcs.wcs.set()
             matrix = np.asarray(wcs.pixel_scale_matrix)
-            if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix)) < 1e-20:
-                return None, None, "its WCS matrix is singular"
+            if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix)) < 1e-20 or _all_zero(_matrix(header)):
+                return None, None, _singular(header)
             scale = float(np.sqrt(proj_plane_pixel_area(wcs)) * 3600)
             wcs_to_celestial_frame(wcs)
             text = wcs.to_header(relax=True).tostring(sep="\n", endcard=False, padding=False).strip()
             centre = np.asarray(wcs.pixel_to_world_values((shape[1] - 1) / 2, (shape[0] - 1) / 2), dtype=float)
         except (ValueError, TypeError, KeyError, ArithmeticError, AttributeError) as error:
-            # astropy's WcsError family derives from ValueError; what it tells is long, its first line enough
-            return (
-                None,
-                None,
-                f"its WCS is invalid ({str(error).strip().splitlines()[0] if str(error).strip() else 'unknown'})",
-            )
+            # astropy's WcsError family derives from ValueError; after a place in the C code comes what is wrong
+            said = (str(error).strip().splitlines() or ["unknown"])[-1].rstrip(".")
+            return None, None, _singular(header) if "singular" in said.lower() else f"its WCS is invalid ({said})"
     if not np.isfinite(centre).all():
         return None, scale, "its centre falls off the sky"
     return text, scale, ""
+
+
+def _singular(header: Header) -> str:
+    """Say which matrix is singular, and by which cards."""
+    matrix = _matrix(header)
+    steps = {card: header[card] for card in (f"CDELT{axis}" for axis in range(1, 5)) if card in header}
+    if _all_zero(matrix):
+        cause = f"{', '.join(matrix)} are all 0"
+    elif not matrix and 0 in steps.values():
+        cause = " and ".join(f"{card} = 0" for card, step in steps.items() if step == 0)
+    else:
+        cause = "it gives different pixels the same position"
+    return f"its WCS matrix from pixels to degrees (CD, or CDELT and PC) is singular: {cause}"
+
+
+def _matrix(header: Header) -> dict[str, Any]:
+    """Return the cards CDi_j that there are."""
+    cards = (f"CD{i}_{j}" for i in range(1, 5) for j in range(1, 5))
+    return {card: header[card] for card in cards if card in header}
+
+
+def _all_zero(matrix: Mapping[str, Any]) -> bool:
+    """Tell whether all cards CDi_j are 0; wcslib then takes pixels of a degree."""
+    return bool(matrix) and not any(matrix.values())
 
 
 def without_commentary(header: Header) -> Header:

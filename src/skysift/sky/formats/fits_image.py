@@ -41,7 +41,8 @@ def inspect(path: str, kind: str, choice: Choice) -> MosaicInfo:
             text = None
         elif reason:
             warnings.warn(
-                f"{path}: {reason}, so positions are left empty; correct the header if they are needed.",
+                f"{path}: {reason}; its pixels are used, but the positions of its cutouts are left empty: correct the "
+                "header if they are needed.",
                 SkysiftWarning,
                 stacklevel=3,
             )
