@@ -29,7 +29,7 @@ ERRORS = 2.0
 OPTIONS: dict[str, dict[str, Any]] = {
     "dino": {"momentum": 0.99},
     "mae": {"normalise": False},
-    "swav": {"queue_length": 0},
+    "swav": {"queue_size": 256},
 }
 """What differs from a method's defaults, as a run of a few hundred steps needs it."""
 VISION_TRANSFORMERS = ("mae",)
