@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,3 +37,16 @@ def test_an_interrupt_outside_of_stages(
     monkeypatch.setattr(program, "build_app", interrupt)
     assert program.main(["ls"]) == 130
     assert capsys.readouterr().err.startswith(f"skysift: stopped: {says}")
+
+
+def test_an_interrupt_while_the_command_line_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "cyclopts.py").write_text("raise KeyboardInterrupt\n")
+    paths = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    done = subprocess.run(
+        [sys.executable, "-m", "skysift", "ls"],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 130
+    assert done.stderr == "skysift: stopped: by Ctrl-C; nothing was begun.\n"

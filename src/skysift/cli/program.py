@@ -13,7 +13,7 @@ import skysift
 from skysift.cli import benchmarking, exporting, inspection, pipelines, simulation, stages
 from skysift.cli.company import in_company
 from skysift.cli.legacy import modernise
-from skysift.errors import CARRY_ON, SkysiftError, Stopped
+from skysift.errors import CARRY_ON, RequestError, SkysiftError, Stopped
 
 HELP = """From radio survey mosaics to curated training sets, self-supervised encoders and their score.
 
@@ -43,12 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(tokens: Sequence[str]) -> int:
     debug = "--debug" in tokens
-    app = build_app()
     try:
-        app(tokens, result_action="return_value", exit_on_error=False, print_error=False)
-    except CycloptsError as error:
-        command = f"{tokens[0]} " if tokens and tokens[0] in app else ""
-        return _complain(f"{str(error).strip().splitlines()[0]} See `skysift {command}--help`.", 2)
+        _call(build_app(), tokens)
     except (Stopped, KeyboardInterrupt) as stopped:
         return _complain(str(stopped) or f"by Ctrl-C; {CARRY_ON}", Stopped.exit_code, word="stopped")
     except SkysiftError as error:
@@ -67,6 +63,14 @@ def _run(tokens: Sequence[str]) -> int:
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else 0
     return 0
+
+
+def _call(app: App, tokens: Sequence[str]) -> None:
+    try:
+        app(tokens, result_action="return_value", exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        command = f"{tokens[0]} " if tokens and tokens[0] in app else ""
+        raise RequestError(f"{str(error).strip().splitlines()[0]} See `skysift {command}--help`.") from error
 
 
 def _complain(text: str, code: int, *, word: str = "error") -> int:
