@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from skysift.cutouts.catalogue import Catalogue
 from skysift.cutouts.pixels import PixelSource
 from skysift.cutouts.stages import Cutouts
 from skysift.datasets.stages import Dataset
-from skysift.encoders import _torchvision, load_encoder
+from skysift.encoders import _torchvision, load_encoder, save_encoder
 from skysift.evaluation.stages import Evaluate
 from skysift.features.stages import Features
 from skysift.imaging import Preprocess, preprocess
@@ -138,6 +139,7 @@ def test_nothing_is_overwritten_and_nothing_is_half_written(
     [
         (["cutouts"], "is a cutouts artifact, not a model; --instructions writes cutouts."),
         (["model", "--best"], "is that of its best epoch already"),
+        (["model", "--licence", "free: yes"], "--licence takes a name such as cc-by-4.0, not 'free: yes'"),
         (["model", "--instructions"], "is a model artifact; --instructions takes cutouts"),
         (["cutouts", "--instructions", "--questions", "0"], "--questions and --image-size must be at least 1"),
         (["cutouts", "--instructions", "--preprocess", "best"], "There is no preprocessing 'best'"),
@@ -155,6 +157,18 @@ def test_wrong_requests(
     assert export(store, *given, "--to", tmp_path / "out") == 2
     assert text in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_best_epoch(made: tuple[Store, dict[str, Artifact]], tmp_path: Path) -> None:
+    shutil.copytree(made[0].root, tmp_path / "store")
+    store = Store(tmp_path / "store")
+    model = store.get(made[1]["model"].id)
+    (model.folder / "best").mkdir()
+    encoder = load_encoder(str(model.folder), weights="random", seed=8)
+    save_encoder(encoder, model.folder / "best")
+    assert export(store, model.id, "--to", tmp_path / "out", "--no-onnx", "--best") == 0
+    assert load_encoder(f"timm:{tmp_path / 'out'}").digest() == encoder.digest()
+    assert f"| digest of the weights | {encoder.digest()} |" in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_onnx_needs_its_packages(

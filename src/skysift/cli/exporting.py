@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -81,6 +82,8 @@ def _model(
 
     if onnx:
         check_onnx_installed()
+    if licence is not None and not re.fullmatch(r"[\w.+ -]+", licence):
+        raise RequestError(f"--licence takes a name such as cc-by-4.0, not {licence!r}.")
     model = None if ":" in reference or Path(reference).is_dir() else _found(store, reference)
     if model is None:
         if best:
