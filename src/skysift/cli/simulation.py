@@ -50,8 +50,9 @@ def simulate(
         config = SurveyConfig.preset(preset, seed=seed, **overrides)
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the survey"
-        raise RequestError(f"skysift simulate: {field}: {first['msg']}.") from None
+        field = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        raise RequestError(f"skysift simulate: {f'{field} {message}'.strip()}.") from None
     with Progress(quiet=quiet).bar(1, "simulate") as bar:
         work(out, config, progress=bar.update, overwrite=overwrite)
     print(out)

@@ -133,7 +133,6 @@ def test_overwrite_replaces_another_configuration(tmp_path: Path) -> None:
         ({"flux_min": 0.5, "flux_max": 0.4}, "not below flux_max"),
         ({"radio_galaxy_mix": (0, 0, 0, 0)}, "positive sum"),
         ({"size": 30_000, "pixel_scale": 3.0}, "wider than 20 degrees"),
-        ({"sise": 128}, "Extra inputs"),
         ({"rms": -1.0}, "greater than 0"),
         ({"rms": float("inf")}, "finite"),
     ],
@@ -141,6 +140,21 @@ def test_overwrite_replaces_another_configuration(tmp_path: Path) -> None:
 def test_bad_configurations(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         SurveyConfig.preset("tiny", **changes)
+
+
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [
+        ("sise", "has no field 'sise'; did you mean size or noise"),
+        ("nosie", "did you mean noise"),
+        ("flux", "did you mean flux_min or flux_max or radio_galaxy_flux_min"),
+        ("primary_width", "did you mean primary_beam"),
+        ("zzz", "it has seed, mosaics, size, .*frame_size"),
+    ],
+)
+def test_unknown_fields(field: str, message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        SurveyConfig.preset("tiny", **{field: 1})
 
 
 def test_unknown_preset() -> None:

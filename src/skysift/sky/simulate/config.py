@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -132,12 +133,15 @@ class SurveyConfig(BaseModel):
         Raises
         ------
         RequestError
-            The preset is unknown.
+            The preset or a field is unknown.
         pydantic.ValidationError
-            A field is unknown or its value out of range.
+            A value is out of range.
         """
         if name not in PRESETS:
             raise RequestError(f"unknown simulator preset {name!r}: choose one of {', '.join(sorted(PRESETS))}")
+        for field in overrides:
+            if field not in cls.model_fields:
+                raise RequestError(f"The simulator has no field {field!r}; {_suggest(field, list(cls.model_fields))}")
         return cls(**{**PRESETS[name], **overrides})
 
     @model_validator(mode="after")
@@ -156,3 +160,11 @@ class SurveyConfig(BaseModel):
         if self.size * self.pixel_scale > 20 * 3600:
             raise ValueError("a mosaic is wider than 20 degrees: make size or pixel_scale smaller")
         return self
+
+
+def _suggest(field: str, known: list[str]) -> str:
+    """Name the fields that were meant perhaps: alike, or with a word in common; else all."""
+    words = {word for word in field.split("_") if len(word) > 1}
+    alike = difflib.get_close_matches(field, known, n=3)
+    alike += [name for name in known if name not in alike and (words & set(name.split("_")) or field in name)]
+    return f"did you mean {' or '.join(alike[:5])}?" if alike else f"it has {', '.join(known)}."
