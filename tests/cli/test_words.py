@@ -98,6 +98,9 @@ def test_ls_takes_a_kind(store: Store, capsys: pytest.CaptureFixture[str]) -> No
     for words in (["ls", "total"], ["ls", "--kind", "total"]):
         assert main([*words, *at]) == 0
         assert [line.split()[1] for line in capsys.readouterr().out.splitlines()[1:]] == [total.id[:12]]
+    store.name(squares.id, "the-squares-of-the-first-eight-numbers")
+    assert main(["ls", *at]) == 0
+    assert len({len(line) for line in capsys.readouterr().out.splitlines()}) == 1, "in columns"
     assert main(["ls", "totals", *at]) == 0
     said = capsys.readouterr()
     assert said.out == ""
@@ -125,7 +128,7 @@ def test_show_mentions_companions(store: Store, tmp_path: Path, capsys: pytest.C
     at = ("--store", str(store.root))
     assert main(["show", artifact.id, *at]) == 0
     sections = re.split(r"^  (?=\w)", capsys.readouterr().out, flags=re.MULTILINE)
-    [shown] = [section for section in sections if section.startswith("masks of sources")]
+    [shown] = [section for section in sections if section.startswith("masks of each source")]
     paths = {fingerprint[:12]: path for fingerprint, path in artifact.run["sources"].items()}
     lines = [line.split() for line in shown.splitlines()[1:]]
     assert {owner: Path(mask).name for owner, mask in lines} == {
@@ -134,7 +137,7 @@ def test_show_mentions_companions(store: Store, tmp_path: Path, capsys: pytest.C
     run = artifact.folder / "run.json"
     run.write_text(json.dumps({k: v for k, v in json.loads(run.read_text()).items() if k != "companions"}))
     assert main(["show", artifact.id, *at]) == 0
-    assert "masks of sources" in capsys.readouterr().out
+    assert "masks of each source" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("words", [[], ["--json"]])

@@ -110,6 +110,15 @@ def test_nothing_made_from_it_is_forgotten(store: Store, damaged: Artifact) -> N
         upkeep.remove(store, other.id)
 
 
+def test_sources_are_found_again_past_it(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "a.txt").write_text("a")
+    squares = store.run(Squares(files=(str(tmp_path / "old"),)))
+    total = store.run(Total(squares=(squares.id,)))
+    (squares.folder / "manifest.json").write_text("{")
+    assert upkeep.relink(Store(store.root), total.id, tmp_path) == {}
+
+
 def test_a_damaged_run_file_takes_only_the_age(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     artifact = store.run(Squares())
     (artifact.folder / "run.json").write_text("{")

@@ -65,11 +65,12 @@ def list_artifacts(
         print(f"no {what} in {opened.root}{more}", file=sys.stderr)
         return
     now = time.time()
-    print(f"{'KIND':<12}{'ID':<14}{'NAME':<20}{'ROWS':>12}{'SIZE':>11}{'AGE':>9}")
+    width = max(20, *(2 + len(entry["name"] or "") for entry in found))
+    print(f"{'KIND':<16}{'ID':<14}{'NAME':<{width}}{'ROWS':>12}{'SIZE':>11}{'AGE':>9}")
     for entry in found:
         rows, held = entry["rows"], entry["bytes"]
         print(
-            f"{entry['kind']:<12}{entry['id'][:12]:<14}{entry['name'] or '':<20}"
+            f"{entry['kind']:<16}{entry['id'][:12]:<14}{entry['name'] or '':<{width}}"
             f"{'' if rows is None else f'{rows:,}':>12}{'' if held is None else size(held):>11}"
             f"{span(now - entry['created']):>9}"
         )
@@ -103,7 +104,7 @@ def show(
     _section("inputs", {i[:12]: _kind_of(opened, i) for i in artifact.inputs})
     _section("sources", _sources(artifact))
     for kind, pairs in artifact.manifest["companions"].items():
-        _section(f"{kind} of sources", _companions(artifact, kind, pairs))
+        _section(f"{kind} of each source", _companions(artifact, kind, pairs))
     _section("files", {n: size(e["bytes"]) for n, e in artifact.manifest["files"].items()})
     for warning in artifact.run["warnings"]:
         print(f"  warning: {warning}")

@@ -123,12 +123,12 @@ def _manifests(made: dict[str, Artifact]) -> str:
 def plan_table(steps: list[Step]) -> str:
     """Return a plan as a table of text, a line a stage."""
     width = max(16, 1 + max(len(step.name) for step in steps))
-    lines = [f"{'STAGE':<{width}}{'KIND':<12}{'ID':<14}{'STATE':<8}{'ROWS':>12}{'DISK':>11}{'MEMORY':>11}{'TIME':>10}"]
+    lines = [f"{'STAGE':<{width}}{'KIND':<16}{'ID':<14}{'STATE':<8}{'ROWS':>12}{'DISK':>11}{'MEMORY':>11}{'TIME':>10}"]
     for step in steps:
         estimate = step.estimate
         seconds = estimate.get("seconds")
         lines.append(
-            f"{step.name:<{width}}{step.kind:<12}{step.id[:12]:<14}{step.state:<8}"
+            f"{step.name:<{width}}{step.kind:<16}{step.id[:12]:<14}{step.state:<8}"
             f"{_rows(step):>12}"
             f"{_size(estimate.get('disk_bytes')):>11}{_size(estimate.get('memory_bytes')):>11}"
             f"{'' if step.state == 'done' else '?' if seconds is None else span(seconds):>10}"

@@ -115,7 +115,7 @@ def relink(store: Store, reference: str, root: Path) -> dict[str, str]:
     if not root.is_dir():
         raise RequestError(f"{root}: no such folder; --root names the folder that holds the mosaics now.")
     artifact = store.get(reference)
-    family = [artifact, *(a for a in ancestors(store, artifact.id).values() if a is not None)]
+    family = [artifact, *(a for a in ancestors(store, artifact.id).values() if a is not None and a.damage is None)]
     wanted = {
         fingerprint
         for member in family
