@@ -216,11 +216,24 @@ def test_a_checkpoint_that_wants_to_run_code_does_not(payload: type, tmp_path: P
     trace.unlink(missing_ok=True)
     torch.save({"state_dict": {"w": torch.ones(2)}, "x": payload()}, tmp_path / "w.pth")
     if payload is Worse:  # torch refuses the modules os, sys and posix whatever stands in for them
-        with pytest.raises(SkysiftError, match="read safely"):
+        with pytest.raises(SkysiftError, match=r"Python objects \(posix.system\), which are not unpickled"):
             read_tensors(tmp_path / "w.pth")
     else:
         assert list(read_tensors(tmp_path / "w.pth")) == ["state_dict.w"]
     assert not trace.exists()
+
+
+def test_whole_models_are_not_unpickled(tmp_path: Path) -> None:
+    model = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3))
+    torch.save(model, tmp_path / "whole.pt")
+    torch.save({"model": model, "epoch": 3}, tmp_path / "inside.pt")
+    torch.save(model, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    for name in ("whole.pt", "inside.pt", "old.pt"):
+        with pytest.raises(SkysiftError) as caught:
+            read_tensors(tmp_path / name)
+        assert f"{name}: the file holds a whole model or other Python objects (torch.nn.modules" in str(caught.value)
+        assert "save `model.state_dict()` with torch.save" in str(caught.value)
+        assert "weights_only" not in str(caught.value)
 
 
 def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
@@ -231,13 +244,19 @@ def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
     torch.save({"epoch": 3}, tmp_path / "none.pth")
     torch.save(torchvision_resnet18().state_dict(), tmp_path / "cut.pth")
     (tmp_path / "cut.pth").write_bytes((tmp_path / "cut.pth").read_bytes()[:100_000])
+    torch.jit.script(torch.nn.Conv2d(1, 2, 3)).save(str(tmp_path / "script.pt"))
+    (tmp_path / "page.pth").write_text("<html>not found</html>")
+    (tmp_path / "stack.pth").write_bytes(b"e123")  # begins like an instruction to pop from an empty stack
     messages = {
-        "empty.pth": "empty",
-        "text.pth": "read safely",
+        "empty.pth": "the file is empty",
+        "text.pth": r"no checkpoint \(it begins with b'hello'\)",
+        "page.pth": r"no checkpoint \(it begins with b'<html>",
+        "stack.pth": "no checkpoint",
+        "script.pt": r"TorchScript program.*save `model\.state_dict\(\)`",
         "text.safetensors": "not a safetensors file",
-        "plain.pth": "no tensors|read safely",
-        "none.pth": "no tensors",
-        "cut.pth": "read safely",
+        "plain.pth": "which are not unpickled",
+        "none.pth": r"no tensors.*save `model\.state_dict\(\)`",
+        "cut.pth": "truncated or damaged",
     }
     for name, message in messages.items():
         with pytest.raises(SkysiftError, match=message) as caught:

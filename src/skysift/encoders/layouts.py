@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pickle
 import sys
-import warnings
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from skysift.encoders.pickles import SAVE, read_pickle, whole_objects
 from skysift.errors import RequestError, SkysiftError
 
 TEACHERS = ("momentum", "teacher", "ema", "target", "encoder_k", "optimizer", "state_dict_ema")
@@ -48,8 +47,7 @@ class Report:
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
     """Read all tensors of a `.safetensors`, `.ckpt`, `.pth`, `.pt` or `.bin` file; names of nested ones are dotted.
 
-    Pickles are read with `weights_only=True`. Objects of other classes (options of the training program) are replaced
-    by empty ones, so that nothing of the file is executed and no other package is needed.
+    Nothing of the file is executed: see `read_pickle`.
 
     Raises
     ------
@@ -65,9 +63,12 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
             return load_file(path)
         except (SafetensorError, OSError) as error:
             raise SkysiftError(f"{path}: not a safetensors file or damaged ({error}); fetch it anew.") from None
-    tensors = dict(_flatten(_load_pickle(path)))
+    content, foreign = read_pickle(path)
+    tensors = dict(_flatten(content))
+    if not tensors and foreign:
+        raise SkysiftError(f"{path}: {whole_objects(foreign)}.")
     if not tensors:
-        raise SkysiftError(f"{path}: no tensors in this file; name a checkpoint with a state_dict.")
+        raise SkysiftError(f"{path}: no tensors in this file; {SAVE}.")
     return tensors
 
 
@@ -235,50 +236,3 @@ def _flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
         for key, item in value.items():
             if isinstance(key, str | int):
                 yield from _flatten(item, f"{prefix}.{key}" if prefix else str(key))
-
-
-def _load_pickle(path: Path) -> Any:
-    """Read a pickle of torch; classes that it does not know become empty objects."""
-    hint = "save its state_dict with a recent torch, or as safetensors"
-    try:
-        foreign = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    except (ValueError, RuntimeError, OSError, pickle.UnpicklingError, EOFError) as error:
-        # not a zip archive: the format of torch before 1.6, or no checkpoint at all
-        foreign = []
-        if path.stat().st_size == 0:
-            raise SkysiftError(f"{path}: the file is empty; fetch it anew.") from error
-    stand_ins: list[Any] = [(_stand_in(name), name) for name in foreign]
-    try:
-        with torch.serialization.safe_globals(stand_ins), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Detected pickle protocol")  # it reads what it can, or raises
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, TypeError, AttributeError, KeyError) as error:
-        text = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise SkysiftError(f"{path}: no checkpoint that can be read safely ({text}); {hint}.") from error
-
-
-def _stand_in(name: str) -> type:
-    """Return a class that takes a foreign one's place while unpickling and keeps nothing of it but items."""
-    if name.split(".")[0] == "numpy":
-        return type(name, (_Opaque,), {})
-    return type(name, (_Items,), {})
-
-
-class _Opaque:
-    """Takes any state and forgets it."""
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> _Opaque:  # noqa: ARG004
-        return object.__new__(cls)
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        pass
-
-    def __setstate__(self, state: Any) -> None:
-        pass
-
-
-class _Items:
-    """Makes an empty dictionary: the one type that torch's safe reader lets items be put into."""
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG004
-        return OrderedDict()
