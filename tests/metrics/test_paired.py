@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from skysift.metrics.paired import corrected_resampled_t, exact_mcnemar, holm, signed_rank
-from skysift.metrics.uncertainty import mean_and_error, mean_over_repeats
+from skysift.metrics.uncertainty import mean_and_error
 
 DIFFERENCES = [0.031, -0.004, 0.022, 0.018, 0.027, 0.001, 0.015, 0.009]
 
@@ -113,18 +113,16 @@ def test_holm_by_hand():
     assert holm([]).shape == (0,)
 
 
-def test_mean_over_repeats():
+def test_errors_over_repeats():
     rng = np.random.default_rng(0)
     table = rng.normal(size=(3, 6))
-    assert mean_over_repeats(table[:1]) == mean_and_error(table[0])
-    assert mean_over_repeats(table[:, :1]).error == mean_and_error(table[:, 0]).error
+    assert mean_and_error(table[:1]) == mean_and_error(table[0])
+    assert mean_and_error(table[:, :1]).error == mean_and_error(table[:, 0]).error
     table[1, 2] = np.nan
     kept = np.delete(table, 2, axis=1)
-    found = mean_over_repeats(table)
+    found = mean_and_error(table)
     assert found.mean == pytest.approx(kept.mean())
     assert found.n == 5
-    with pytest.raises(ValueError, match="table"):
-        mean_over_repeats([1.0, 2.0])
 
 
 def test_error_over_repeats_is_that_of_the_mean():
@@ -133,7 +131,7 @@ def test_error_over_repeats_is_that_of_the_mean():
     means, squares = [], []
     for _ in range(4000):
         table = rng.normal(size=(4, 8)) + 0.8 * rng.normal(size=8) + 0.5 * rng.normal(size=(4, 1))
-        found = mean_over_repeats(table)
+        found = mean_and_error(table)
         means.append(found.mean)
         squares.append(found.error**2)
     assert np.mean(squares) == pytest.approx(np.var(means), rel=0.08)

@@ -21,8 +21,9 @@ def test_missing_draws():
     assert one.mean == 0.5
     assert np.isnan(one.error)
     assert np.isnan(mean_and_error([np.nan]).mean)
-    with pytest.raises(ValueError, match="one row"):
-        mean_and_error([[1.0]])
+    assert np.isnan(mean_and_error([[0.5], [np.nan]]).mean)
+    with pytest.raises(ValueError, match="a row of draws or a table"):
+        mean_and_error([[[1.0]]])
 
 
 def test_bootstrap_equals_resampling_the_samples():

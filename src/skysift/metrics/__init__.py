@@ -10,12 +10,6 @@ __getattr__, __dir__, __all__ = attach(
         "classification": ["ClassScores", "class_scores", "confusion_matrix"],
         "embedding": ["alignment", "embedding_std", "rankme", "uniformity", "vendi_score"],
         "paired": ["PairedTest", "corrected_resampled_t", "exact_mcnemar", "holm", "signed_rank"],
-        "uncertainty": [
-            "Estimate",
-            "bootstrap_confusions",
-            "bootstrap_errors",
-            "mean_and_error",
-            "mean_over_repeats",
-        ],
+        "uncertainty": ["Estimate", "bootstrap_confusions", "bootstrap_errors", "mean_and_error"],
     },
 )

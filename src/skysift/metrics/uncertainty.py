@@ -19,63 +19,38 @@ class Estimate(NamedTuple):
 
 
 def mean_and_error(values: ArrayLike) -> Estimate:
-    """Return the mean of a score over draws and its standard error, the deviation (n - 1) over sqrt(n).
+    """Return the mean of a score over draws, and over repeated trainings where there are any, and its standard error.
+
+    Over n draws the error is the deviation (n - 1) over sqrt(n). Repeats are crossed with draws: each of the R trained
+    encoders is scored on each of the J draws. With the mean squares of draws, repeats and residuals, the variance of
+    the mean is (MS_J + MS_R - MS_e) / (J R) (two-way random effects); it is never taken below that of draws or of
+    repeats alone.
 
     Parameters
     ----------
-    values : array_like of float, shape (n,)
-        One value a draw; NaN = the draw has no such score, and does not count.
-
-    Returns
-    -------
-    Estimate
-        NaN mean where no draw has the score, NaN error where fewer than two have it.
-
-    Raises
-    ------
-    ValueError
-        If `values` is not one row of numbers.
-    """
-    array = np.asarray(values, dtype=np.float64)
-    if array.ndim != 1:
-        raise ValueError(f"the scores of the draws must be one row of numbers, not of shape {array.shape}.")
-    known = array[~np.isnan(array)]
-    n = int(known.size)
-    mean = float(known.mean()) if n else float("nan")
-    error = float(known.std(ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
-    return Estimate(mean, error, n)
-
-
-def mean_over_repeats(values: ArrayLike) -> Estimate:
-    """Return the mean of a score over draws and repeated trainings, with its standard error.
-
-    Draws and repeats are crossed: each of the R trained encoders is scored on each of the J draws. With the mean
-    squares of draws, repeats and residuals, the variance of the mean is (MS_J + MS_R - MS_e) / (J R) (two-way random
-    effects); it is never taken below that of draws or of repeats alone. With one repeat this is `mean_and_error`.
-
-    Parameters
-    ----------
-    values : array_like of float, shape (repeats, draws)
+    values : array_like of float, shape (draws,) or (repeats, draws)
         Draws in which a repeat has no such score (NaN) do not count.
 
     Returns
     -------
     Estimate
-        `n` counts the draws.
+        `n` counts the draws. NaN mean where no draw has the score, NaN error where it is known once.
 
     Raises
     ------
     ValueError
-        If `values` is no such table.
+        If `values` is neither a row nor a table.
     """
-    table = np.asarray(values, dtype=np.float64)
-    if table.ndim != 2:
-        raise ValueError(f"scores are a table of repeats and draws, not of shape {table.shape}.")
+    given = np.asarray(values, dtype=np.float64)
+    if given.ndim not in (1, 2):
+        raise ValueError(f"scores are a row of draws or a table of repeats and draws, not of shape {given.shape}.")
+    table = np.atleast_2d(given)
     table = table[:, ~np.isnan(table).any(axis=0)]
     repeats, draws = table.shape
+    if table.size < 2:
+        return Estimate(float(table.mean()) if table.size else float("nan"), float("nan"), draws)
     if repeats < 2 or draws < 2:
-        found = mean_and_error(table.ravel())
-        return Estimate(found.mean, found.error, draws)
+        return Estimate(float(table.mean()), float(table.std(ddof=1) / np.sqrt(table.size)), draws)
     of_draws, of_repeats = table.mean(axis=0), table.mean(axis=1)
     residual = table - of_draws - of_repeats[:, None] + table.mean()
     draw_square = repeats * float(of_draws.var(ddof=1))

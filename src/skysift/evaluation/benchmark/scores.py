@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from skysift.evaluation.evaluation import PER_CLASS, json_number
 from skysift.metrics.classification import class_scores
-from skysift.metrics.uncertainty import Estimate, mean_over_repeats
+from skysift.metrics.uncertainty import Estimate, mean_and_error
 
 if TYPE_CHECKING:
     from skysift.evaluation.benchmark.cells import Cell, Result
@@ -134,7 +134,7 @@ class Scores:
         self, encoder: str, dataset: str, protocol: str, fraction: float, metric: str, label: str | None = None
     ) -> Estimate:
         """Return the mean of a score over repeats and draws, and its error."""
-        return mean_over_repeats(self.values(encoder, dataset, protocol, fraction, metric, label))
+        return mean_and_error(self.values(encoder, dataset, protocol, fraction, metric, label))
 
 
 def _tuples(table: pa.Table, names: Sequence[str]) -> Iterator[tuple[Any, ...]]:
