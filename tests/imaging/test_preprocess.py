@@ -14,7 +14,7 @@ from torch.nn.functional import interpolate
 from skysift.errors import RequestError
 from skysift.imaging import Asinh, Log, Power, Preprocess, Sinh, Sqrt, pipeline, preprocess
 from skysift.imaging.batch import fill_batch
-from skysift.imaging.options import PRESETS, PowerDist
+from skysift.imaging.options import PRESETS
 from skysift.imaging.resize import Banded, resize
 from tests.imaging.conftest import KINDS, radio_image
 
@@ -127,7 +127,6 @@ def test_every_preset_on_every_kind(preset: str, channels: int) -> None:
     ("transform", "stretch"),
     [
         (Power(power=2), visualization.PowerStretch(2)),
-        (PowerDist(a=2), visualization.PowerDistStretch(2)),
         (Sinh(a=1 / 3), visualization.SinhStretch(1 / 3)),
         (Log(a=1000), visualization.LogStretch(1000)),
         (Sqrt(), visualization.SqrtStretch()),

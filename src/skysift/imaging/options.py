@@ -44,13 +44,6 @@ class Power(_Options):
     power: float = Field(2.0, gt=0, description="Exponent.")
 
 
-class PowerDist(_Options):
-    """Stretch min-max-normalised values: (a^x - 1) / (a - 1)."""
-
-    name: Literal["power_dist"] = "power_dist"
-    a: float = Field(2.0, gt=1, description="Base.")
-
-
 class Sinh(_Options):
     """Stretch min-max-normalised values: sinh(x / a) / sinh(1 / a)."""
 
@@ -82,13 +75,13 @@ class OneOf(_Options):
     """One of several stretches for each image, by its seed; the first one where no seed is given."""
 
     name: Literal["one_of"] = "one_of"
-    choices: tuple[Power | PowerDist | Sinh | Log | Sqrt | Asinh, ...] = Field(
+    choices: tuple[Power | Sinh | Log | Sqrt | Asinh, ...] = Field(
         min_length=1, description="The stretches, equally likely."
     )
 
 
 Transform = Annotated[
-    SigmaClip | ZScale | MinMax | Power | PowerDist | Sinh | Log | Sqrt | Asinh | OneOf, Field(discriminator="name")
+    SigmaClip | ZScale | MinMax | Power | Sinh | Log | Sqrt | Asinh | OneOf, Field(discriminator="name")
 ]
 
 

@@ -15,7 +15,6 @@ from skysift.imaging.options import (
     MinMax,
     OneOf,
     Power,
-    PowerDist,
     Preprocess,
     SigmaClip,
     Sinh,
@@ -131,8 +130,6 @@ def _stretch(x: Tensor, transform: Transform) -> Tensor:
     match transform:
         case Power():
             return x.pow(transform.power)
-        case PowerDist():
-            return (transform.a**x - 1) / (transform.a - 1)
         case Sinh():
             return torch.sinh(x / transform.a) / np.sinh(1 / transform.a)
         case Log():
