@@ -11,7 +11,7 @@ from astropy.wcs import WCS
 from cutout_maps import header, noise, write_map
 
 from skysift.cutouts import measure as measure_module
-from skysift.cutouts import work
+from skysift.cutouts import tasks, work
 from skysift.cutouts.catalogue import Catalogue
 from skysift.cutouts.schema import cutout_ids
 from skysift.cutouts.stages import Cutouts, Merge, Pack
@@ -89,7 +89,7 @@ def test_units_and_ucds_are_in_the_columns(tmp_path: Path, survey: list[str]) ->
 def test_equal_bytes_for_any_order_store_and_number_of_threads(
     tmp_path: Path, survey: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(measure_module, "TASK_PIXELS", 20_000)
+    monkeypatch.setattr(tasks, "TASK_PIXELS", 20_000)
     one = Store(tmp_path / "a").run(Cutouts(mosaics=tuple(survey)), engine=Threads(1))
     two = Store(tmp_path / "b").run(Cutouts(mosaics=tuple(survey[::-1])), engine=Threads(3))
     assert one.id == two.id
@@ -99,7 +99,7 @@ def test_equal_bytes_for_any_order_store_and_number_of_threads(
 def test_a_stopped_run_carries_on_to_the_same_bytes(
     tmp_path: Path, survey: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(measure_module, "TASK_PIXELS", 20_000)
+    monkeypatch.setattr(tasks, "TASK_PIXELS", 20_000)
     stage = Cutouts(mosaics=tuple(survey), min_valid=0.9)
     whole = Store(tmp_path / "a").run(stage)
     measure, calls = measure_module.measure, []

@@ -260,6 +260,7 @@ def test_a_catalogue_of_ours_with_labels(tmp_path: Path, store: Store) -> None:
 
 def test_equal_bytes_in_another_place_and_after_a_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from skysift.cutouts import measure as measure_module
+    from skysift.cutouts import tasks
     from skysift.datasets import work
 
     for place in ("one", "two"):
@@ -267,7 +268,7 @@ def test_equal_bytes_in_another_place_and_after_a_stop(tmp_path: Path, monkeypat
             folder = tmp_path / place / "set" / "ab"[i % 2]
             folder.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image).save(folder / f"{i}.png")
-    monkeypatch.setattr(measure_module, "TASK_PIXELS", 2000)
+    monkeypatch.setattr(tasks, "TASK_PIXELS", 2000)
     whole = Store(tmp_path / "a").run(Dataset(source=str(tmp_path / "one" / "set")), engine=Threads(1))
     calls = []
 

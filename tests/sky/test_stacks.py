@@ -15,7 +15,7 @@ from PIL import Image
 
 from skysift.errors import RequestError, SkysiftError
 from skysift.sky import inspect_mosaic, open_mosaic
-from skysift.sky.mosaic import detect_format
+from skysift.sky.formats.family import detect_format
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ import pytest
 
 from skysift.errors import RequestError, SkysiftError
 from skysift.sky.formats.decoded import read_batch
+from skysift.sky.formats.family import detect_format
 from skysift.sky.formats.unpickle import read_plain_pickle
-from skysift.sky.mosaic import detect_format, inspect_mosaic, open_mosaic
+from skysift.sky.mosaic import inspect_mosaic, open_mosaic
 
 RNG = np.random.default_rng(5)
 IMAGES = RNG.integers(0, 256, (4, 6, 6)).astype(np.uint8)

@@ -13,8 +13,8 @@ from skysift.cutouts.schema import cutout_ids
 from skysift.errors import RequestError
 
 if TYPE_CHECKING:
-    from skysift.cutouts.measure import Target
     from skysift.cutouts.stages import Cutouts
+    from skysift.cutouts.tasks import Target
 
 __all__ = ["SourceBoxes", "source_boxes"]
 

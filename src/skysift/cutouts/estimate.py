@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skysift.cutouts.images import inspect_images
-from skysift.cutouts.measure import STRIP_PIXELS
+from skysift.cutouts.tasks import STRIP_PIXELS
 
 if TYPE_CHECKING:
     from skysift.cutouts.stages import Cutouts

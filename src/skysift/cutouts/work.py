@@ -14,11 +14,12 @@ import pyarrow.parquet as pq
 
 from skysift.cutouts.catalogue import Catalogue, join_shards, with_labels
 from skysift.cutouts.images import inspect_images
-from skysift.cutouts.measure import Counts, Target, Task, measure, plan_boxes, plan_grids, read_counts
+from skysift.cutouts.measure import Counts, measure, read_counts
 from skysift.cutouts.merging import merge
 from skysift.cutouts.pack import pack_rows, plan_pack, prepare_pack
 from skysift.cutouts.pixels import PIXELS, PixelSource
 from skysift.cutouts.schema import MOSAIC_SCHEMA
+from skysift.cutouts.tasks import Target, Task, plan_boxes, plan_grids
 from skysift.errors import RequestError
 
 if TYPE_CHECKING:

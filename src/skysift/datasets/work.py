@@ -12,9 +12,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from skysift.cutouts.catalogue import Catalogue, join_shards, unite_mosaics, with_labels
-from skysift.cutouts.measure import TASK_PIXELS, Piece, Target, Task, group_pieces, measure
+from skysift.cutouts.measure import measure
 from skysift.cutouts.merging import drop_repeats
 from skysift.cutouts.schema import CATALOGUE_SCHEMA, MOSAIC_SCHEMA
+from skysift.cutouts.tasks import TASK_PIXELS, Piece, Target, Task, group_pieces
 from skysift.datasets.catalogues import is_catalogue, relabel
 from skysift.datasets.formats import read_labelled
 from skysift.datasets.labels import LabelMap, natural_order

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
@@ -11,58 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from skysift.errors import RequestError
-from skysift.sky.files import open_seekable
 from skysift.sky.formats.base import FloatArray, Reader
+from skysift.sky.formats.family import detect_format, reader_module
 from skysift.sky.info import Choice, MosaicInfo, Positions
 
-__all__ = ["Mosaic", "MosaicInfo", "detect_format", "inspect_mosaic", "open_mosaic"]
+__all__ = ["Mosaic", "MosaicInfo", "inspect_mosaic", "open_mosaic"]
 
-# first bytes -> family; family -> module and what its functions need beside the path
-_MAGIC = (
-    (b"SIMPLE  =", "fits"),
-    (b"\x93NUMPY", "npy"),
-    (b"PK\x03\x04", "npz"),
-    (b"\x89PNG\r\n\x1a\n", "picture"),
-    (b"\xff\xd8\xff", "picture"),
-    *((bytes((0, 0, kind)), "idx") for kind in (8, 9, 11, 12, 13, 14)),
-    *((bytes((0x80, protocol)), "batch") for protocol in (2, 3, 4, 5)),
-    (b"(dp", "batch"),
-    (b"}q", "batch"),
-    (b"BZh", "libsvm"),
-)
-_MODULES = {
-    "fits": "fits_image",
-    "fits.fz": "fits_image",
-    "npy": "stack",
-    "npz": "stack",
-    "idx": "stack",
-    "batch": "stack",
-    "libsvm": "stack",
-    "picture": "picture",
-}
 _CHUNK = 4 << 20  # bytes of windows that are cleaned at once, while they are still in the CPU's cache
-
-
-def detect_format(path: str) -> str:
-    """Family of a file by its first bytes, behind gzip too: a key of `_MODULES`.
-
-    Raises
-    ------
-    RequestError
-        No such file, an empty one, or one of another kind.
-    """
-    with open_seekable(path) as stream:
-        head = stream.read(9)
-    if not head:
-        raise RequestError(f"{path} is empty; fetch it again.")
-    for magic, family in _MAGIC:
-        if head.startswith(magic):
-            return family
-    raise RequestError(f"{path} is not an image that skysift reads; give FITS, npz, npy, idx, PNG or JPEG.")
-
-
-def _module(name: str) -> Any:
-    return importlib.import_module(f"skysift.sky.formats.{_MODULES[name]}")
 
 
 def inspect_mosaic(
@@ -107,7 +61,7 @@ def inspect_mosaic(
     if positions not in ("wcs", "ignore"):
         raise RequestError(f"positions={positions} is not known; choose wcs or ignore.")
     family = detect_format(path)
-    inspect: Callable[[str, str, Choice], MosaicInfo] = _module(family).inspect
+    inspect: Callable[[str, str, Choice], MosaicInfo] = reader_module(family).inspect
     return inspect(path, family, Choice(hdu, plane, positions, bunit))
 
 
@@ -158,7 +112,7 @@ class Mosaic:
     def __init__(self, info: MosaicInfo, *, zero_is_nan: bool = False) -> None:
         self.info = info
         self.zero_is_nan = zero_is_nan
-        self._reader: Reader = _module(info.format).open_reader(info)
+        self._reader: Reader = reader_module(info.format).open_reader(info)
         if self._reader.shape != info.shape or self._reader.planes != info.planes:
             raise RequestError(f"{info.path} has changed since it was inspected; run the request again from its start.")
 

@@ -13,16 +13,9 @@ from skysift.sky.simulate.counts import draw_fluxes, expected_counts
 from skysift.sky.simulate.coverage import add_ridge
 from skysift.sky.simulate.header import mosaic_header
 from skysift.sky.simulate.labels import RIGGI_LABELS, label_windows
-from skysift.sky.simulate.mosaic import (
-    Canvas,
-    finish_truth,
-    observe,
-    place_artefacts,
-    place_compacts,
-    place_extended,
-    survey_beam,
-)
+from skysift.sky.simulate.mosaic import observe, survey_beam
 from skysift.sky.simulate.noise import Float32
+from skysift.sky.simulate.painting import Canvas, finish_truth, place_artefacts, place_compacts, place_extended
 from skysift.sky.simulate.render import peak_brightness
 from skysift.sky.simulate.sources import Compacts, Extended, draw_compacts, flux_for_peak, make_cloud
 

@@ -16,8 +16,9 @@ from skysift.sky.simulate.config import SurveyConfig
 from skysift.sky.simulate.frames import RECIPES, render_frame
 from skysift.sky.simulate.labels import RIGGI_LABELS
 from skysift.sky.simulate.measure import count_components, count_peaks
-from skysift.sky.simulate.mosaic import PROMINENCE, THRESHOLD, survey_beam
+from skysift.sky.simulate.mosaic import survey_beam
 from skysift.sky.simulate.noise import Float32
+from skysift.sky.simulate.painting import PROMINENCE, THRESHOLD
 from skysift.sky.simulate.render import paint_cloud
 from skysift.sky.simulate.sources import Extended, make_cloud
 from skysift.sky.simulate.truth import write_table
