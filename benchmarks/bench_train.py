@@ -5,8 +5,8 @@ optimiser step of the same network; the two alternate step by step and their med
 epoch's end (checkpoint, RankMe) is given apart, as the share of an epoch of 178,057 images that it would take.
 
 The peers feed the same network, optimiser and threads from a PyTorch DataLoader, once in the training process and once
-with a worker a core, the better of which counts: lightly's SimCLR views of PIL images, and torchvision's transforms
-doing on tensors, image by image, what `hulk` does.
+with a worker a core, the better of which counts: lightly's views for SimCLR of PIL images, and torchvision's transforms
+of tensors, image by image, both doing what `hulk` does as far as they know it.
 """
 
 from __future__ import annotations
@@ -146,14 +146,27 @@ def against_peers(folder: Path, *, size: int, batch: int, steps: int) -> dict[st
 
 
 class Lightly(Dataset[list[Tensor]]):
-    """lightly's two views for SimCLR of PIL images, made of uint8 (N, 3, S, S)."""
+    """lightly's views for SimCLR of PIL images, uint8 (N, 3, S, S), with `hulk`'s numbers; it knows no thresholding."""
 
     def __init__(self, images: np.ndarray[Any, Any]) -> None:
         ensure()
         from lightly.transforms import SimCLRTransform
 
         self.images = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
-        self.transform = SimCLRTransform(input_size=images.shape[-1])
+        spec = Augment.preset("hulk")
+        assert spec.crop is not None
+        self.transform = SimCLRTransform(
+            input_size=images.shape[-1],
+            min_scale=spec.crop[0] ** 2,
+            cj_prob=spec.jitter_probability,
+            cj_strength=spec.jitter_strength,  # its own numbers at strength 1 are hulk's: 0.8, 0.8, 0.8, 0.2
+            random_gray_scale=0.0,
+            gaussian_blur=spec.blur_probability,
+            sigmas=spec.blur_sigma,
+            hf_prob=spec.flip_horizontal,
+            vf_prob=spec.flip_vertical,
+            rr_prob=spec.rotate_probability,
+        )
 
     def __len__(self) -> int:
         return len(self.images)

@@ -15,7 +15,7 @@ from torch import Tensor
 from skysift.imaging.colour import jitter
 from skysift.imaging.draws import Draws
 from skysift.imaging.filters import TRUNCATE
-from skysift.imaging.geometry import crop_resize, orientation, places, sample_valid
+from skysift.imaging.geometry import crop_at_angle, orientation, places, sample_valid
 
 
 def augment_piece(images: Tensor, valid: Tensor, draws: Draws) -> Tensor:
@@ -24,7 +24,7 @@ def augment_piece(images: Tensor, valid: Tensor, draws: Draws) -> Tensor:
     turn = orientation(*draws.turns())
     angle = draws.angle()
     if angle is not None:
-        images, valid = turn_only(*crop_resize(images, valid, *draws.crop(), angle), turn)
+        images, valid = turn_only(*crop_at_angle(images, valid, *draws.crop(), angle), turn)
     elif spec.crop is not None:
         images, valid = crop_and_turn(images, valid, draws.crop(), turn)
     elif spec.flip_horizontal or spec.flip_vertical or spec.rotate_probability:

@@ -20,7 +20,7 @@ from skysift.imaging.draws import Draws
 from skysift.imaging.filters import blur, threshold
 from skysift.imaging.geometry import crop_resize, dihedral
 
-CACHED_VALUES = 1 << 20
+CACHED_VALUES = 1 << 18
 DEVICE_VALUES = 1 << 27
 """Values that a GPU works on at once: half a gigabyte of float32, and a few times that in intermediate results."""
 
@@ -88,35 +88,38 @@ def _compiled() -> Callable[[Tensor, Tensor, Draws], Tensor]:
 def _augment_piece(images: Tensor, valid: Tensor, draws: Draws) -> Tensor:
     """Augment a few images on the CPU, as many as stay in the processor's cache."""
     spec = draws.spec
-    whole = bool(valid.all())
+    seen = None if bool(valid.all()) else valid
     if spec.crop is not None:
-        images, valid = crop_resize(images, valid, *draws.crop(), draws.angle(), whole=whole)
+        images, seen = crop_resize(images, seen, *draws.crop(), draws.angle())
     if spec.gamma is not None:
         images = images.clamp_min(0).pow(draws.gamma()[:, None, None, None])
     if spec.jitter_probability > 0:
-        images = _jitter(images, valid, draws)
-    images, valid = dihedral(images, valid, *draws.turns())
+        images = _jitter(images, seen, draws, own=spec.crop is not None)
+    images, seen = dihedral(images, seen, *draws.turns())
     if spec.blur_probability > 0:
         rows = draws.blurred().nonzero()[:, 0]
         if len(rows):
-            images[rows] = blur(images[rows], valid[rows], draws.blur_sigma()[rows])
+            sigma, largest = draws.blur_sigma()[rows], spec.blur_sigma[1]
+            images.index_copy_(0, rows, blur(images.index_select(0, rows), _of(seen, rows), sigma, largest=largest))
     if spec.threshold_probability > 0:
         rows = draws.thresholded().nonzero()[:, 0]
         if len(rows):
             share = draws.threshold_share(images.shape[1])[rows]
-            images[rows] = threshold(images[rows], valid[rows], share)
+            images.index_copy_(0, rows, threshold(images.index_select(0, rows), _of(seen, rows), share))
     return images
 
 
-def _jitter(images: Tensor, valid: Tensor, draws: Draws) -> Tensor:
-    """Jitter the colours of the images that were drawn for it."""
+def _jitter(images: Tensor, valid: Tensor | None, draws: Draws, *, own: bool) -> Tensor:
+    """Jitter the colours of the images that were drawn for it, in place if they are our `own`."""
     rows = draws.jittered().nonzero()[:, 0]
     if not len(rows):
         return images
     factors = {name: factor[rows] for name, factor in draws.jitter(images.shape[1]).items()}
-    changed = jitter(images[rows], valid[rows], **factors)
+    changed = jitter(images.index_select(0, rows), _of(valid, rows), **factors)
     if len(rows) == len(images):
         return changed
-    out = images.clone()
-    out[rows] = changed
-    return out
+    return (images if own else images.clone()).index_copy_(0, rows, changed)
+
+
+def _of(valid: Tensor | None, rows: Tensor) -> Tensor | None:
+    return None if valid is None else valid.index_select(0, rows)

@@ -10,7 +10,7 @@ GREY = (0.299, 0.587, 0.114)
 
 def jitter(
     images: Tensor,
-    valid: Tensor,
+    valid: Tensor | None,
     *,
     brightness: Tensor | None = None,
     contrast: Tensor | None = None,
@@ -23,8 +23,9 @@ def jitter(
     ----------
     images : Tensor
         (B, C, S, S) in [0, 1].
-    valid : Tensor
-        (B, 1, S, S) bool; the mean that contrast is about is that of valid pixels, and the others stay 0.
+    valid : Tensor, optional
+        (B, 1, S, S) bool; the mean that contrast is about is that of valid pixels, and the others stay 0. Without it
+        all pixels are valid.
     brightness, contrast, saturation : Tensor, optional
         (B,) factors; 1 changes nothing. Saturation needs three channels.
     hue : Tensor, optional
@@ -38,14 +39,17 @@ def jitter(
     if brightness is not None:
         images = (images * _wide(brightness)).clamp_(0, 1)
     if contrast is not None:
-        number = valid.flatten(1).sum(1).clamp_min(1)
-        mean = torch.where(valid, grey_of(images), 0.0).flatten(1).sum(1) / number
+        grey = grey_of(images)
+        if valid is None:
+            mean = grey.flatten(1).sum(1) / grey[0].numel()
+        else:
+            mean = torch.where(valid, grey, 0.0).flatten(1).sum(1) / valid.flatten(1).sum(1).clamp_min(1)
         images = torch.lerp(_wide(mean), images, _wide(contrast)).clamp_(0, 1)
     if saturation is not None:
         images = torch.lerp(grey_of(images), images, _wide(saturation)).clamp_(0, 1)
     if hue is not None:
         images = turn_hue(images, hue)
-    return torch.where(valid, images, 0.0)
+    return images if valid is None else torch.where(valid, images, 0.0)
 
 
 def grey_of(images: Tensor) -> Tensor:

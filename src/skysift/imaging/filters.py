@@ -13,44 +13,58 @@ from skysift.imaging.clipping import Row
 TRUNCATE = 3.0
 
 
-def blur(images: Tensor, valid: Tensor, sigma: Tensor) -> Tensor:
+def blur(images: Tensor, valid: Tensor | None, sigma: Tensor, *, largest: float | None = None) -> Tensor:
     """Blur each image with a Gaussian of its own.
 
     Parameters
     ----------
-    images, valid : Tensor
-        (B, C, S, S), 0 where invalid; (B, 1, S, S) bool.
+    images : Tensor
+        (B, C, S, S), 0 where invalid.
+    valid : Tensor, optional
+        (B, 1, S, S) bool; without it all pixels are valid.
     sigma : Tensor
-        (B,) scatter [pixel]; the kernel ends at three times the largest.
+        (B,) scatter [pixel].
+    largest : float, optional
+        The kernel ends at three times this scatter [pixel]; by default at three times the largest in the batch.
 
     Returns
     -------
     Tensor
         (B, C, S, S): a mean over valid pixels, weighted by the kernel (reflected at the edges); 0 where invalid.
     """
-    radius = min(math.ceil(TRUNCATE * float(sigma.max())), images.shape[-1] - 1, images.shape[-2] - 1)
+    widest = float(sigma.max()) if largest is None else largest
+    radius = min(math.ceil(TRUNCATE * widest), images.shape[-1] - 1, images.shape[-2] - 1)
     offset = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)
     scaled = offset / sigma.to(images.dtype)[:, None]
     kernel = torch.exp(-0.5 * scaled.square()) * (scaled.abs() <= TRUNCATE + 1e-6)
     kernel = kernel / kernel.sum(1, keepdim=True)
+    if valid is None:
+        spread = _separable(torch.cat([images, torch.ones_like(images[:, :1])], 1), kernel)
+        return spread[:, :-1] / spread[:, -1:].clamp_min(1e-6)
     weight = valid.to(images.dtype)
     spread = _separable(torch.cat([images * weight, weight], 1), kernel)
     return torch.where(valid, spread[:, :-1] / spread[:, -1:].clamp_min(1e-6), 0.0)
 
 
-def threshold(images: Tensor, valid: Tensor, share: Tensor) -> Tensor:
+def threshold(images: Tensor, valid: Tensor | None, share: Tensor) -> Tensor:
     """Set pixels below a percentile of their channel's valid pixels to zero.
 
     Parameters
     ----------
-    images, valid : Tensor
-        (B, C, S, S) and (B, 1, S, S) bool.
+    images : Tensor
+        (B, C, S, S).
+    valid : Tensor, optional
+        (B, 1, S, S) bool; without it all pixels are valid.
     share : Tensor
         (B, C) share of valid pixels, in [0, 1]; the percentile is interpolated linearly, as NumPy's.
     """
     number, channels = images.shape[:2]
-    flat = torch.where(valid, images, torch.inf).flatten(2).flatten(0, 1)
-    count = valid.flatten(1).sum(1).repeat_interleave(channels)
+    seen = images if valid is None else torch.where(valid, images, torch.inf)
+    flat = seen.flatten(2).flatten(0, 1)
+    if valid is None:
+        count = torch.full((number * channels,), flat.shape[1], device=images.device)
+    else:
+        count = valid.flatten(1).sum(1).repeat_interleave(channels)
     place = share.flatten().double() * (count - 1).clamp_min(0)
     low = place.floor().long()
     high = torch.minimum(low + 1, (count - 1).clamp_min(0))

@@ -11,55 +11,55 @@ LEAST_WEIGHT = 0.5
 
 def crop_resize(
     images: Tensor,
-    valid: Tensor,
+    valid: Tensor | None,
     side: Tensor,
     across: Tensor,
     down: Tensor,
     angle: Tensor | None = None,
-    *,
-    whole: bool = False,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor | None]:
     """Crop a square from each image and enlarge it to the image's size, bilinearly.
 
     Parameters
     ----------
-    images, valid : Tensor
-        (B, C, S, S), 0 where invalid; (B, 1, S, S) bool.
+    images : Tensor
+        (B, C, S, S), 0 where invalid.
+    valid : Tensor, optional
+        (B, 1, S, S) bool; without it all pixels are valid.
     side : Tensor
         (B,) side of the crop, as a share of S.
     across, down : Tensor
         (B,) where it lies, from 0 (left, top) to 1.
     angle : Tensor, optional
         (B,) by which the square is turned about its centre, anticlockwise as one sees the image [radian].
-    whole : bool
-        All pixels are valid.
 
     Returns
     -------
     tuple of Tensor
-        The same shapes. Invalid pixels weigh nothing, nor does what a turned square reaches outside of the image; a
-        pixel that is more than half made of those is invalid.
+        The same shapes, and no mask where all pixels are valid. Invalid pixels weigh nothing, nor does what a turned
+        square reaches outside of the image; a pixel that is more than half made of those is invalid.
     """
     if angle is not None:
-        return _crop_at_angle(images, valid, side, across, down, angle)
+        return crop_at_angle(images, valid, side, across, down, angle)
     number, _, height, width = images.shape
     grid = images.new_empty((number, height, width, 2))
     grid[..., 0] = places(width, side, across)[:, None, :]
     grid[..., 1] = places(height, side, down)[:, :, None]
-    if whole:
-        return grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False), valid
+    if valid is None:
+        return grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False), None
     return sample_valid(images, valid, grid)
 
 
-def _crop_at_angle(
-    images: Tensor, valid: Tensor, side: Tensor, across: Tensor, down: Tensor, angle: Tensor
+def crop_at_angle(
+    images: Tensor, valid: Tensor | None, side: Tensor, across: Tensor, down: Tensor, angle: Tensor
 ) -> tuple[Tensor, Tensor]:
+    """Crop a turned square, as `crop_resize` does."""
     size = images.shape[-1]
     centre = torch.stack([(2 * across - 1) * (1 - side), (2 * down - 1) * (1 - side)], -1)
     steps = (2 * torch.arange(size, device=side.device) + 1) / size - 1
     cosine, sine = ((side * part)[:, None, None] for part in (angle.cos(), angle.sin()))
     x, y = steps[None, None, :], steps[None, :, None]
     grid = torch.stack([cosine * x - sine * y, sine * x + cosine * y], -1) + centre[:, None, None]
+    valid = torch.ones_like(images[:, :1], dtype=torch.bool) if valid is None else valid
     return sample_valid(images, valid, grid, beyond="zeros")
 
 
@@ -87,14 +87,16 @@ def orientation(horizontal: Tensor, vertical: Tensor, quarter: Tensor) -> tuple[
 
 
 def dihedral(
-    images: Tensor, valid: Tensor, horizontal: Tensor, vertical: Tensor, quarter: Tensor
-) -> tuple[Tensor, Tensor]:
+    images: Tensor, valid: Tensor | None, horizontal: Tensor, vertical: Tensor, quarter: Tensor
+) -> tuple[Tensor, Tensor | None]:
     """Flip, then turn by quarters: exact, by moving pixels.
 
     Parameters
     ----------
-    images, valid : Tensor
-        (B, C, S, S) and (B, 1, S, S).
+    images : Tensor
+        (B, C, S, S).
+    valid : Tensor, optional
+        (B, 1, S, S) bool, moved likewise.
     horizontal, vertical : Tensor
         (B,) bool: exchange left and right, top and bottom.
     quarter : Tensor
@@ -102,11 +104,14 @@ def dihedral(
     """
     transposed, upside_down, mirrored = orientation(horizontal, vertical, quarter)
     code = 4 * transposed.long() + 2 * upside_down.long() + mirrored.long()
-    out, seen = torch.empty_like(images), torch.empty_like(valid)
+    moved = [(images, torch.empty_like(images))]
+    if valid is not None:
+        moved.append((valid, torch.empty_like(valid)))
     for value in code.unique().tolist():
         rows = (code == value).nonzero()[:, 0]
         axes = [axis for bit, axis in ((2, 2), (1, 3)) if value & bit]
-        for source, target in ((images, out), (valid, seen)):
-            part = source[rows].transpose(2, 3) if value & 4 else source[rows]
-            target[rows] = part.flip(axes) if axes else part
-    return out, seen
+        for source, target in moved:
+            part = source.index_select(0, rows)
+            part = part.transpose(2, 3) if value & 4 else part
+            target.index_copy_(0, rows, part.flip(axes) if axes else part)
+    return moved[0][1], None if valid is None else moved[1][1]
