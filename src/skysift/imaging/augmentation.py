@@ -51,7 +51,8 @@ def augment(images: Tensor, valid: Tensor, spec: Augment, seeds: Tensor, *, comp
         return images
     on_cpu = images.device.type == "cpu"
     work = _augment_piece if on_cpu else (_compiled() if compiled else augment_on_device)
-    at_once = max(1, (CACHED_VALUES if on_cpu else DEVICE_VALUES) * len(images) // images.numel())
+    pieces = min(len(images), -(-images.numel() // (CACHED_VALUES if on_cpu else DEVICE_VALUES)))
+    at_once = -(-len(images) // pieces)
     draws = Draws.of(spec, seeds.to(images.device))
     if at_once >= len(images):
         return work(images, valid, draws)
