@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from photutils.segmentation import detect_sources
 
 from skysift.errors import SkysiftError
-from skysift.sky.simulate import WU_CLASSES, SurveyConfig, label_windows, riggi_frames, simulate_mosaic, wu_frames
+from skysift.sky.simulate import (
+    WU_CLASSES,
+    SurveyConfig,
+    frames,
+    label_windows,
+    riggi_frames,
+    seams_of,
+    simulate_mosaic,
+    wu_frames,
+)
+from skysift.sky.simulate.coverage import coverage, seam_mask
+from skysift.sky.simulate.frames import Frame
 from skysift.sky.simulate.labelled import WU_STREAM, _propose
 from skysift.sky.simulate.measure import count_components, count_peaks
-from skysift.sky.simulate.mosaic import survey_beam
+from skysift.sky.simulate.mosaic import streams, survey_beam
 from skysift.sky.simulate.render import paint_cloud
 from skysift.sky.simulate.truth import TRUTH_SCHEMA, truth_table
 
@@ -168,6 +181,57 @@ def test_label_windows() -> None:
     ]
     # a window that shows only a corner of a source is not labelled by it
     assert label_windows(truth, [(125, 35, 20, 20), (0, 0, 64, 64)], beam_area=20.0)[0] == ["BACKGROUND"]
+
+
+def test_mosaicking_is_labelled_where_seams_show() -> None:
+    """Against the zero level itself: none where it is flat, always where it differs by 1.5 rms between two sides."""
+    config = SurveyConfig.preset("survey", seed=5, size=1024, pointings=3, seams=2.0)
+    depth = coverage(config, survey_beam(config), streams(config, 0)["coverage"])
+    seams, truth, side = seams_of(config, 0), truth_rows(), 96
+    windows = [(x, y, side, side) for y in range(0, 1024 - side, 24) for x in range(0, 1024 - side, 24)]
+    windows = [(x, y, w, h) for x, y, w, h in windows if np.isfinite(depth.rms[y : y + h, x : x + w]).all()]
+    found = label_windows(truth, windows, beam_area=20.0, seams=seams)
+    flat = crossed = 0
+    for (x, y, w, h), labels in zip(windows, found, strict=True):
+        level, noise = depth.offset[y : y + h, x : x + w], float(depth.rms[y : y + h, x : x + w].max())
+        sides = ((level[:, :9], level[:, -9:]), (level[:9], level[-9:]))
+        step = max(abs(float(np.median(a)) - float(np.median(b))) for a, b in sides)
+        around = depth.offset[max(y - 6, 0) : y + h + 6, max(x - 6, 0) : x + w + 6]
+        if np.ptp(around) == 0:
+            flat += 1
+            assert labels == ["BACKGROUND"]
+        elif step > 1.5 * noise:
+            crossed += 1
+            assert labels == ["MOSAICKING"]
+    assert min(flat, crossed) > 50
+    assert label_windows(truth, windows, beam_area=20.0) == [["BACKGROUND"]] * len(windows)
+    unseen = seams_of(config.model_copy(update={"seams": 0.1}), 0)
+    assert label_windows(truth, windows, beam_area=20.0, seams=unseen) == [["BACKGROUND"]] * len(windows)
+
+
+def test_windows_over_the_edge_and_short_pieces_of_seams() -> None:
+    seams = np.zeros((100, 100), dtype=bool)
+    seams[40:44, :25] = True
+    windows = [(0, 20, 64, 64), (10, 20, 64, 64), (-40, 20, 64, 64), (60, 60, 64, 64)]
+    found = label_windows(truth_rows(), windows, beam_area=20.0, seams=seams)
+    assert found == [["MOSAICKING"], ["BACKGROUND"], ["MOSAICKING"], ["BACKGROUND"]]
+
+
+def test_frames_of_mosaicking_are_labelled_by_the_same_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The frames' recipe makes seams that the rule for windows of mosaics sees too."""
+    seen = []
+
+    def look(config: SurveyConfig, rng: np.random.Generator, sources: list[object], **made: Any) -> Frame:
+        seams = seam_mask(made["offset"], made["rms"], survey_beam(config))
+        whole = [(0, 0, config.frame_size, config.frame_size)]
+        seen.append(label_windows(truth_rows(), whole, beam_area=20.0, seams=seams)[0] == ["MOSAICKING"])
+        return Frame(made["offset"], [], [])
+
+    monkeypatch.setattr(frames, "render_frame", look)
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        frames.RECIPES["MOSAICKING"](SurveyConfig.preset("survey"), rng)
+    assert np.mean(seen) > 0.97
 
 
 def test_rare_classes_can_be_kept_rare() -> None:

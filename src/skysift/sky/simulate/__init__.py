@@ -10,7 +10,7 @@ __getattr__, __dir__, __all__ = attach(
         "counts": ["differential_counts", "expected_counts"],
         "labelled": ["RIGGI_LABELS", "WU_CLASSES", "LabelledFrames", "riggi_frames", "wu_frames"],
         "labels": ["label_windows"],
-        "mosaic": ["SimulatedMosaic", "simulate_mosaic"],
+        "mosaic": ["SimulatedMosaic", "seams_of", "simulate_mosaic"],
         "survey": ["Survey", "open_survey", "simulate"],
         "truth": ["TRUTH_SCHEMA"],
     },

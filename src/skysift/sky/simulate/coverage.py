@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 
 from skysift.sky.simulate.beam import Beam
@@ -13,6 +14,7 @@ from skysift.sky.simulate.config import SurveyConfig
 from skysift.sky.simulate.noise import Float32
 
 OVERLAP = 1.3  # width of the primary beam in pointing spacings
+SEAM = 1.0  # local rms by which the zero level changes within two beams where mosaicking shows
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,31 @@ def _seams(config: SurveyConfig, beam: Beam, centres: np.ndarray, rms: Float32, 
         for edge in edges:
             add_ridge(offset, int(edge), axis, 4 * config.seams * config.rms, beam, rng)
     return offset
+
+
+def seam_mask(offset: Float32, rms: Float32, beam: Beam) -> npt.NDArray[np.bool_]:
+    """Mark the pixels around which the zero level changes by more than the local rms: steps and ridges of mosaicking.
+
+    Less than the noise of a pixel can be seen still, as a seam is long.
+
+    Parameters
+    ----------
+    offset : ndarray of float32, shape (n, n)
+        Zero level [Jy/beam].
+    rms : ndarray of float32, shape (n, n)
+        Noise [Jy/beam], NaN where there is no data.
+    beam : Beam
+        The zero level is compared within a square of two beams [pixel].
+
+    Returns
+    -------
+    ndarray of bool, shape (n, n)
+        False where there is no data.
+    """
+    side = 2 * round(beam.major) + 1
+    change = ndimage.maximum_filter(offset, side) - ndimage.minimum_filter(offset, side)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(change > SEAM * rms)
 
 
 def add_ridge(image: Float32, edge: int, axis: int, level: float, beam: Beam, rng: np.random.Generator) -> None:

@@ -25,13 +25,19 @@ DIFFUSE = ("diffuse", "diffuse_large", "shell")
 
 
 def label_windows(
-    truth: pa.Table, windows: npt.ArrayLike, *, beam_area: float, min_snr: float = 5.0, least: float = 0.3
+    truth: pa.Table,
+    windows: npt.ArrayLike,
+    *,
+    beam_area: float,
+    seams: npt.NDArray[np.bool_] | None = None,
+    min_snr: float = 5.0,
+    least: float = 0.3,
 ) -> list[list[str]]:
     """Label windows of one mosaic by what its truth catalogue says is in them.
 
     A source counts in a window when the window shows at least a share `least` of the box around its pixels above three
-    local rms, or when that box fills as large a share of the window. MOSAICKING is never given: seams are not in the
-    truth.
+    local rms, or when that box fills as large a share of the window. Seams are not in the catalogue: MOSAICKING is
+    given where `seams` are told and run along at least that share of the window.
 
     Parameters
     ----------
@@ -41,10 +47,12 @@ def label_windows(
         x0, y0, width, height [pixel].
     beam_area : float
         Solid angle of the beam [pixel].
+    seams : ndarray of bool, shape (n, n), optional
+        Where mosaicking shows in the mosaic, as `seams_of` gives it.
     min_snr : float
         Least peak brightness of a source that counts [local rms].
     least : float
-        Share of a source's box that must lie in the window.
+        Share of a source's box that must lie in the window; of a window's rows or columns that seams must touch.
 
     Returns
     -------
@@ -70,8 +78,16 @@ def label_windows(
         labels = {
             label for i in here for label in _labels(str(kinds[i]), extended=bool(extended[i]), filled=float(filled[i]))
         }
+        if seams is not None and _touched(seams, int(wx), int(wy), int(ww), int(wh)) >= least:
+            labels.add("MOSAICKING")
         found.append([label for label in RIGGI_LABELS if label in labels] or ["BACKGROUND"])
     return found
+
+
+def _touched(mask: npt.NDArray[np.bool_], x: int, y: int, width: int, height: int) -> float:
+    """Return the share of a window's rows, or of its columns if larger, with pixels of a mask."""
+    part = mask[max(y, 0) : max(y + height, 0), max(x, 0) : max(x + width, 0)]
+    return max(int(part.any(axis=1).sum()) / height, int(part.any(axis=0).sum()) / width)
 
 
 def _labels(kind: str, *, extended: bool, filled: float) -> list[str]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from astropy.io import fits
 
 from skysift.sky.simulate.beam import Beam, Float64
 from skysift.sky.simulate.config import SurveyConfig
-from skysift.sky.simulate.coverage import coverage
+from skysift.sky.simulate.coverage import coverage, seam_mask
 from skysift.sky.simulate.header import mosaic_header
 from skysift.sky.simulate.interferometer import residual, snapshots
 from skysift.sky.simulate.noise import Float32, noise_field, padded
@@ -113,3 +114,10 @@ def sources_of(config: SurveyConfig, index: int) -> tuple[Compacts, list[Extende
     depth = coverage(config, beam, random["coverage"])
     compacts, galaxies = draw_population(config, random["population"], depth.rms, beam)
     return compacts, draw_rare(config, random["rare"], depth.rms, beam) + galaxies, np.asarray(depth.rms)
+
+
+def seams_of(config: SurveyConfig, index: int) -> npt.NDArray[np.bool_]:
+    """Return where mosaicking shows in a mosaic, shape (n, n), for `label_windows`; see `seam_mask`."""
+    beam = survey_beam(config)
+    depth = coverage(config, beam, streams(config, index)["coverage"])
+    return seam_mask(depth.offset, depth.rms, beam)
