@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -135,14 +137,13 @@ def test_batches_choose_what_one_at_a_time_chooses() -> None:
         weights = np.random.default_rng(2).uniform(0.5, 1, 1500)
         points = Points(x)
         found = furthest_first(points, 400, rng(3), weights)
-        chosen = [int(rng(3).integers(1500))]
-        nearest = ((x - x[chosen[0]]).astype(np.float64) ** 2).sum(1)
-        for _ in range(399):
+        assert found[0] == int(rng(3).integers(1500))
+        assert len(set(found.tolist())) == 400
+        nearest = np.full(1500, np.inf)
+        for last, row in itertools.pairwise(found):
+            nearest = np.minimum(nearest, ((x - x[last]).astype(np.float64) ** 2).sum(1))
             score = nearest * weights
-            score[chosen] = -1
-            chosen.append(int(score.argmax()))
-            nearest = np.minimum(nearest, ((x - x[chosen[-1]]).astype(np.float64) ** 2).sum(1))
-        np.testing.assert_array_equal(found, chosen)
+            assert score[row] >= score.max() * (1 - 1e-3)  # distances by float32 products
 
 
 def test_facility_ends_on_points_that_coincide() -> None:

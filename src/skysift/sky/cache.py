@@ -77,10 +77,10 @@ def open_cached(key: str, write: Callable[[IO[bytes]], None], *, source: str) ->
             try:
                 with part.open("wb") as stream:
                     write(stream)
+                opened = part.open("rb")  # before it has its name, under which another process may evict it
                 part.replace(path)
             finally:
                 part.unlink(missing_ok=True)
-            opened = path.open("rb")
     except OSError as error:
         raise SkysiftError(
             f"{source} cannot be expanded into the cache {folder} ({error.strerror or error});"
