@@ -28,12 +28,16 @@ def fill_batch(images: Tensor, spec: Preprocess, seeds: Tensor | None, out: Tens
     """
     pixels = learn_by_sorting(images, spec.clips, zero_is_invalid=spec.zero_is_invalid)
     planes = Planes(spec, pixels, seeds)
-    shown = torch.where(pixels.valid, images, FAR_BELOW)[:, None] - planes.bottom[:, :, None, None]
-    shown = torch.minimum(shown.clamp_min_(0), planes.span[:, :, None, None])
+    bottom, span, scale = (
+        torch.from_numpy(values).to(images.device)[:, :, None, None]
+        for values in (planes.bottom, planes.span, planes.scale)
+    )
+    shown = torch.where(pixels.valid, images, FAR_BELOW)[:, None] - bottom
+    shown = torch.minimum(shown.clamp_min_(0), span)
     for plane in planes.bent:
         planes.bend(plane, slice(None), shown[:, plane])
     made, seen = resize(shown, pixels.valid[:, None], spec.size)
     if spec.fill == "median":
         made = torch.where(seen, made, medians(shown, pixels.valid)[:, :, None, None])
-    out.copy_((made * planes.scale[:, :, None, None])[:, planes.place])
+    out.copy_((made * scale)[:, planes.place])
     kept.copy_(seen)

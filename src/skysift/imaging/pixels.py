@@ -17,12 +17,12 @@ from skysift.imaging.options import SigmaClip
 from skysift.imaging.order import order
 from skysift.imaging.zscale import SAMPLES, ZScaleFit, fit_zscale
 
-Pair = tuple[Tensor, Tensor]
+Pair = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
 class Pixels:
-    """The valid pixels of images; those without any have zero for everything.
+    """The valid pixels of images; those without any have zero for everything. All but `valid` lies on the CPU.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class Pixels:
         (B, H, W) bool.
     whole : sequence of bool
         Whether all pixels of an image are valid.
-    extent : tuple of Tensor
+    extent : tuple of array
         Smallest and largest pixel, (B,) float64.
     clipped : mapping
         Lower and upper bound of each sigma clipping, (B,) float64.
@@ -46,7 +46,7 @@ class Pixels:
 
     @cached_property
     def zscale(self) -> ZScaleFit:
-        """The lines that zscale fits; on the CPU, as there are few samples."""
+        """The lines that zscale fits."""
         return fit_zscale(*self.samples)
 
 
@@ -63,9 +63,11 @@ def learn_by_row(images: Tensor, clips: Sequence[SigmaClip], *, zero_is_invalid:
         Exact zeros are no data either.
     """
     valid = np.ones(images.shape, dtype=bool)
-    whole, extent, samples = [], [], []
+    samples = np.full((len(images), min(images[0].numel(), SAMPLES)), np.nan, np.float32)
+    count = np.zeros(len(images), np.int64)
+    whole, extent = [], []
     bounds: dict[SigmaClip, list[tuple[float, float]]] = {clip: [] for clip in clips}
-    for image, mask in zip(images.numpy(), valid, strict=True):
+    for number, (image, mask) in enumerate(zip(images.numpy(), valid, strict=True)):
         row = Row(image.ravel())
         if zero_is_invalid or not (isfinite(row.smallest) and isfinite(row.largest)):
             np.isfinite(image, out=mask)
@@ -74,7 +76,9 @@ def learn_by_row(images: Tensor, clips: Sequence[SigmaClip], *, zero_is_invalid:
             row = Row(row.values[mask.ravel()])
         whole.append(row.number == image.size)
         extent.append((row.smallest, row.largest))
-        samples.append(row.values[:: max(1, row.number // SAMPLES)][:SAMPLES])
+        taken = row.values[:: max(1, row.number // SAMPLES)][:SAMPLES]
+        count[number] = len(taken)
+        samples[number, : len(taken)] = taken
         for clip in bounds:
             bounds[clip].append(clip_bounds(row, clip.low, clip.high, clip.iterations))
     return Pixels(
@@ -82,7 +86,7 @@ def learn_by_row(images: Tensor, clips: Sequence[SigmaClip], *, zero_is_invalid:
         whole=whole,
         extent=_columns(extent),
         clipped={clip: _columns(pairs) for clip, pairs in bounds.items()},
-        samples=_padded(samples, min(images[0].numel(), SAMPLES)),
+        samples=(samples, count),
     )
 
 
@@ -96,23 +100,19 @@ def learn_by_sorting(images: Tensor, clips: Sequence[SigmaClip], *, zero_is_inva
     return Pixels(
         valid=valid,
         whole=(count == valid[0].numel()).tolist(),
-        extent=(ordered.at(torch.zeros_like(count)), ordered.at(count - 1)),
-        clipped={clip: sorted_clip_bounds(ordered, clip.low, clip.high, clip.iterations) for clip in clips},
+        extent=_on_cpu(ordered.at(torch.zeros_like(count)), ordered.at(count - 1)),
+        clipped={clip: _on_cpu(*sorted_clip_bounds(ordered, clip.low, clip.high, clip.iterations)) for clip in clips},
         samples=_gathered(images.flatten(1), valid.flatten(1), count),
     )
 
 
 def _columns(pairs: list[tuple[float, float]]) -> Pair:
-    low, high = torch.tensor(pairs, dtype=torch.float64).unbind(1)
+    low, high = np.array(pairs, dtype=np.float64).T
     return low, high
 
 
-def _padded(rows: Sequence[NDArray[np.float32]], width: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Stack rows of different lengths; put NaN after the shorter ones."""
-    samples = np.full((len(rows), width), np.nan, np.float32)
-    for target, source in zip(samples, rows, strict=True):
-        target[: len(source)] = source
-    return samples, np.array([len(row) for row in rows])
+def _on_cpu(low: Tensor, high: Tensor) -> Pair:
+    return low.cpu().numpy(), high.cpu().numpy()
 
 
 def _gathered(images: Tensor, valid: Tensor, count: Tensor) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

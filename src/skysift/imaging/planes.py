@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from skysift.imaging.draws import uniforms
@@ -24,9 +25,10 @@ from skysift.imaging.options import (
 )
 from skysift.imaging.pixels import Pair, Pixels
 
-TINY = torch.finfo(torch.float32).tiny
+TINY = np.finfo(np.float32).tiny
 FAR_BELOW = torch.finfo(torch.float32).min / 2  # for invalid pixels: clamping makes it 0
 LINEAR = (SigmaClip, ZScale, MinMax)
+Floats = NDArray[np.float64]
 
 
 class Planes:
@@ -47,11 +49,11 @@ class Planes:
         P.
     place : list of int
         The plane of each channel.
-    bottom : Tensor
+    bottom : array
         (B, P) float32, the pixel that becomes 0.
-    span : Tensor
+    span : array
         (B, P) float32, from there to the pixel that becomes 1.
-    scale : Tensor
+    scale : array
         (B, P) float32, the factor that is left for the end: resizing and scaling may swap places, and after the resize
         there is less to scale. 0 for constant images.
     bent : list of int
@@ -62,22 +64,22 @@ class Planes:
         self._transforms, self.place = _distinct(spec)
         self.number = len(self._transforms)
         bottom, top = _ranges([transform for transform, _ in self._transforms], pixels)
-        self.bottom, self.span = bottom.float(), (top - bottom).float()
+        self.bottom, self.span = bottom.astype(np.float32), (top - bottom).astype(np.float32)
         self.bent = [n for n, (transform, _) in enumerate(self._transforms) if not isinstance(transform, LINEAR)]
-        self._inverse = torch.where(self.span > TINY, 1 / self.span.clamp_min(TINY), 0.0)
-        self.scale = self._inverse.clone()
+        self._inverse = np.where(self.span > TINY, 1 / np.maximum(self.span, TINY), np.float32(0))
+        self.scale = self._inverse.copy()
         self.scale[:, self.bent] = 1.0
-        self._draws = None if seeds is None else uniforms(seeds.to(self.span.device), spec.channels)
+        self._draws = None if seeds is None else uniforms(seeds, spec.channels)
 
     def bend(self, plane: int, rows: slice, pixels: Tensor) -> None:
         """Scale pixels (B, H, W) of a plane from [0, span] to [0, 1] and stretch them in place."""
         transform, index = self._transforms[plane]
-        pixels.mul_(self._inverse[rows, plane, None, None])
+        pixels.mul_(torch.from_numpy(self._inverse[rows, plane]).to(pixels.device)[:, None, None])
         if not isinstance(transform, OneOf):
             pixels.copy_(_stretch(pixels, transform))
             return
-        draw = pixels.new_zeros(len(pixels)) if self._draws is None else self._draws[rows, index]
-        choices = (draw * len(transform.choices)).long()
+        draw = torch.zeros(len(pixels)) if self._draws is None else self._draws[rows, index]
+        choices = (draw.to(pixels.device) * len(transform.choices)).long()
         for number, choice in enumerate(transform.choices):
             chosen = choices == number
             pixels[chosen] = _stretch(pixels[chosen], choice)
@@ -100,29 +102,26 @@ def _ranges(transforms: Sequence[Transform], pixels: Pixels) -> Pair:
     """Return the pixels that become 0 and 1 for each of P transforms, (B, P) float64."""
     limits = [_limits(transform, pixels) for transform in transforms]
     smallest, largest = (limit[:, None] for limit in pixels.extent)
-    low, high = (torch.stack(limit, 1) for limit in zip(*limits, strict=True))
+    low, high = (np.stack(limit, axis=1) for limit in zip(*limits, strict=True))
     low, high = _apart(low, high, smallest, largest)
-    return torch.minimum(torch.maximum(smallest, low), high), torch.maximum(torch.minimum(largest, high), low)
+    return np.minimum(np.maximum(smallest, low), high), np.maximum(np.minimum(largest, high), low)
 
 
 def _limits(transform: Transform, pixels: Pixels) -> Pair:
     """Return what a transform clamps to, (B,) float64."""
     if isinstance(transform, SigmaClip):
         return pixels.clipped[transform]
-    if isinstance(transform, ZScale):
-        low, high = (torch.from_numpy(x) for x in pixels.zscale.limits(transform.contrast))
-        return low.to(pixels.valid.device), high.to(pixels.valid.device)
-    return pixels.extent
+    return pixels.zscale.limits(transform.contrast) if isinstance(transform, ZScale) else pixels.extent
 
 
-def _apart(low: Tensor, high: Tensor, smallest: Tensor, largest: Tensor) -> Pair:
+def _apart(low: Floats, high: Floats, smallest: Floats, largest: Floats) -> Pair:
     """Open limits that fell together, as they do on images of mostly one value (display stretches, blanked maps).
 
     They then run from that value to the image's largest one, or from the smallest where nothing lies above.
     """
     together = high <= low
-    high = torch.where(together, largest, high)
-    return torch.where(together & (largest <= low), smallest, low), high
+    high = np.where(together, largest, high)
+    return np.where(together & (largest <= low), smallest, low), high
 
 
 def _stretch(x: Tensor, transform: Transform) -> Tensor:

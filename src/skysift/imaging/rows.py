@@ -22,7 +22,6 @@ def fill_rows(images: Tensor, spec: Preprocess, seeds: Tensor | None, out: Tenso
     """Fill in (B, C, S, S) images and (B, 1, S, S) masks; as `fill_batch`, but all on the CPU."""
     pixels = learn_by_row(images, spec.clips, zero_is_invalid=spec.zero_is_invalid)
     planes = Planes(spec, pixels, seeds)
-    bottom, span, scale = planes.bottom.numpy(), planes.span.numpy(), planes.scale.numpy()
     height, width = images.shape[1:]
     banded, weigh = Banded(planes.number, height, width, spec.size), _Weigh(height, width, spec.size)
     made = np.empty((planes.number, spec.size, spec.size), np.float32)
@@ -30,18 +29,18 @@ def fill_rows(images: Tensor, spec: Preprocess, seeds: Tensor | None, out: Tenso
     for row, (image, target) in enumerate(zip(images.numpy(), out.numpy(), strict=True)):
         valid = None if pixels.whole[row] else pixels.valid[row]
         usable = image if valid is None else np.where(valid.numpy(), image, FAR_BELOW)
-        for shown, low, high in zip(banded.source, bottom[row], span[row], strict=True):
+        for shown, low, high in zip(banded.source, planes.bottom[row], planes.span[row], strict=True):
             np.subtract(usable, low, out=shown)
             shown.clip(0, high, out=shown)
         for plane in planes.bent:
             planes.bend(plane, slice(row, row + 1), torch.from_numpy(banded.source[plane : plane + 1]))
         result = made if planes.number < spec.channels else target
-        banded.run(scale[row], result)
+        banded.run(planes.scale[row], result)
         if valid is not None:
             seen, factor = weigh(valid.numpy())
             result *= factor
             if spec.fill == "median":
-                middle = medians(torch.from_numpy(banded.source)[None], valid[None])[0].numpy() * scale[row]
+                middle = medians(torch.from_numpy(banded.source)[None], valid[None])[0].numpy() * planes.scale[row]
                 np.copyto(result, middle[:, None, None], where=~seen)
             kept[row] = torch.from_numpy(seen)
         if result is made:
