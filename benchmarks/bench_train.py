@@ -91,6 +91,7 @@ def measure(folder: Path, method: str, *, size: int, batch: int, pairs: int) -> 
             times["augment"].append(timed(one_augmentation))
         synchronisation = timed(lambda: run._synchronise(journal)) / run.recipe.sync_every
         epoch_end = timed(lambda: run._end_epoch(0, journal))
+        run.checkpoints.finish()
     loop = statistics.median(times["loop"]) + synchronisation
     bare_time = statistics.median(times["bare"])
     return {
