@@ -12,6 +12,7 @@ from PIL import Image
 
 from skysift.report import figures
 from skysift.report.figures.contact_sheet import stretch
+from skysift.report.figures.embedding_map import KEY_SIZE
 from skysift.report.figures.style import PAGE_WIDTH, PALETTE, data_uri, shorten, styled
 
 rng = np.random.default_rng(0)
@@ -87,6 +88,39 @@ def test_texts_do_not_overlap(drawn):
                 if text.get_text():
                     assert limits.contains(box.x0, box.y0), (name, text.get_text())
                     assert limits.contains(box.x1, box.y1), (name, text.get_text())
+
+
+def test_legends_cover_no_data(drawn):
+    """Wherever the data lie: a legend stands outside of all axes, and apart from other legends."""
+    learning = figures.draw_learning_curves({"epoch": [1, 2], "loss": [2, 1], "accuracy": [0.1, 0.9]})
+    levels = [(f"level {n} ({10**n} clusters)", np.arange(1, 10**n + 1)) for n in (3, 2, 1)]
+    sizes = figures.draw_cluster_sizes(levels, np.arange(1, 11), np.full(10, 2))
+    for name, figure in (drawn | {"learning": learning, "three levels": sizes}).items():
+        with styled():
+            figure.savefig(io.BytesIO(), format="png")
+        renderer = figure.canvas.get_renderer()
+        legends = [*figure.legends, *(axes.get_legend() for axes in figure.axes if axes.get_legend())]
+        boxes = [legend.get_window_extent(renderer) for legend in legends]
+        for box in boxes:
+            assert figure.bbox.padded(2).contains(box.x0, box.y0), name
+            assert figure.bbox.padded(2).contains(box.x1, box.y1), name
+            assert not any(axes.bbox.padded(-1).overlaps(box) for axes in figure.axes), name
+        assert not any(a.overlaps(b) for a, b in combinations(boxes, 2)), name
+
+
+def test_the_key_of_many_points_can_be_read(drawn):
+    (legend,) = [drawn["embedding"].axes[0].get_legend()]
+    assert {handle.get_sizes()[0] for handle in legend.legend_handles} == {KEY_SIZE}
+
+
+def test_small_numbers_are_written_short():
+    figure = figures.draw_selection_histograms({"rms [Jy/beam]": (np.linspace(3e-5, 9e-5, 50), None, False)})
+    with styled():
+        figure.savefig(io.BytesIO(), format="png")
+    axis = figure.axes[0].xaxis
+    texts = [text.get_text().removeprefix(r"$\mathdefault{").removesuffix("}$") for text in axis.get_ticklabels()]
+    assert {"4", "6", "8"} <= set(texts)
+    assert r"10^{-5}" in axis.get_offset_text().get_text().replace("\u2212", "-")
 
 
 def test_a_colour_bar_has_its_unit(drawn):

@@ -95,3 +95,7 @@ def test_scores_are_those_of_the_artifact(chain, family):
 def test_numbers():
     assert count(1234567) == "1\u2009234\u2009567"
     assert plain({"a": [1, 2.5], "b": None, "c": True}) == "a: 1, 2.5, b: –, c: true"
+    assert plain({"batch_norm": False, "name": "simclr", "temperature": 0.1}) == (
+        "simclr (batch_norm: false, temperature: 0.1)"
+    )
+    assert plain({"name": "simclr"}) == "simclr"

@@ -20,6 +20,9 @@ def plain(value: Any) -> str:
         return f"{value:.4g}"
     if isinstance(value, list | tuple):
         return ", ".join(plain(v) for v in value)
+    if isinstance(value, dict) and value.get("name"):
+        rest = plain({key: inner for key, inner in value.items() if key != "name"})
+        return f"{value['name']} ({rest})" if rest else str(value["name"])
     if isinstance(value, dict):
         return ", ".join(f"{key}: {plain(inner)}" for key, inner in value.items())
     return str(value)

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from skysift.report.figures.style import FAINT, PALETTE, new_figure, styled
 
 MOST_BARS = 40
+LEVELS = (*PALETTE[2:], *PALETTE[:2])
+"""Other colours than those of all, of the sample, and of even shares."""
 
 
 def draw_cluster_sizes(
@@ -30,7 +32,7 @@ def draw_cluster_sizes(
     Figure
     """
     with styled():
-        figure = new_figure(height=3.5)
+        figure = new_figure(height=3.7)
         left, right = figure.subplots(1, 2, width_ratios=[1.5, 1])
         order = np.argsort(-before, kind="stable")
         shown = order[:MOST_BARS]
@@ -53,7 +55,7 @@ def draw_cluster_sizes(
         step = max(1, len(shown) // 20 + (len(shown) > 20))
         left.set_xticks(place[::step], [str(c) for c in shown[::step]])
         left.grid(axis="x", visible=False)
-        left.legend(loc="upper right")
+        figure.legend(*left.get_legend_handles_labels(), loc="outside lower left", ncols=3)
         left.set_title("Top level" + (f" ({MOST_BARS} largest)" if len(order) > MOST_BARS else ""))
         for number, (name, sizes) in enumerate(levels):
             ordered = np.sort(sizes[sizes > 0])[::-1]
@@ -61,7 +63,7 @@ def draw_cluster_sizes(
             right.plot(
                 rank,
                 ordered,
-                color=PALETTE[number % len(PALETTE)],
+                color=LEVELS[number % len(LEVELS)],
                 label=name,
                 marker="o" if len(ordered) < 15 else None,
                 markersize=4,
@@ -74,5 +76,5 @@ def draw_cluster_sizes(
         right.set_xlabel("rank of the cluster [% of its level]")
         right.set_ylabel("cutouts in the cluster")
         right.set_title("All levels")
-        right.legend(loc="lower left")
+        figure.legend(*right.get_legend_handles_labels(), loc="outside lower right", ncols=2)
     return figure

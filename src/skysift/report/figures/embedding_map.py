@@ -10,6 +10,10 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from skysift.report.figures.style import FAINT, INK, MARKERS, PALETTE, new_figure, shorten, styled
+from skysift.report.numbers import count
+
+KEY_SIZE = 42
+"""Area of a marker in the key, whatever it is in the map [point squared]."""
 
 
 def draw_embedding_map(
@@ -66,7 +70,7 @@ def draw_embedding_map(
                 marker=MARKERS[number],
                 alpha=0.75,
                 linewidths=0,
-                label=f"{shorten(names[group])} ({sizes[group]:,})",
+                label=f"{shorten(names[group])} ({count(int(sizes[group]))})",
             )
         medians = np.array([np.median(points[groups == group], axis=0) for group in coloured]).reshape(-1, 2)
         for group, (x, y) in zip(coloured, _apart(medians, np.ptp(points, axis=0)), strict=True):
@@ -79,8 +83,10 @@ def draw_embedding_map(
         for spine in axes.spines.values():
             spine.set_color(FAINT)
         if groups is not None:
-            legend = axes.legend(title=title, loc="center left", bbox_to_anchor=(1.0, 0.5), markerscale=2.0)
+            legend = axes.legend(title=title, loc="center left", bbox_to_anchor=(1.0, 0.5))
             legend.get_title().set_color(INK)
+            for handle in legend.legend_handles:
+                handle.set_sizes([KEY_SIZE])  # type: ignore[union-attr]
     return figure
 
 

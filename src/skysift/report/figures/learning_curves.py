@@ -26,7 +26,7 @@ def draw_learning_curves(history: Mapping[str, Sequence[float]]) -> Figure:
     Figure
     """
     with styled():
-        figure = new_figure(height=2.9)
+        figure = new_figure(height=3.1)
         for axes, (column, label) in zip(figure.subplots(1, 2), PANELS, strict=True):
             for number, (prefix, name) in enumerate(SETS):
                 if prefix + column in history:
@@ -35,5 +35,5 @@ def draw_learning_curves(history: Mapping[str, Sequence[float]]) -> Figure:
             axes.set_ylabel(label)
             axes.margins(y=0.1)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-        figure.axes[0].legend(loc="best")
+        figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(SETS))
     return figure

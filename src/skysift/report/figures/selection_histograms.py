@@ -42,6 +42,8 @@ def draw_selection_histograms(
             if after is not None:
                 _histogram(axes, after[np.isfinite(after)], edges, "selected", color=PALETTE[1], fill=False)
             axes.set_xscale("log" if logarithmic else "linear")
+            if not logarithmic:
+                axes.ticklabel_format(axis="x", scilimits=(-3, 5), useMathText=True)
             axes.set_xlabel(label)
         grid[0].set_ylabel("share of the cutouts [%]")
         handles, labels = grid[0].get_legend_handles_labels()

@@ -33,7 +33,7 @@ def draw_settings_sweep(
     Figure
     """
     with styled():
-        figure = new_figure(height=2.8)
+        figure = new_figure(height=3.0)
         grid = figure.subplots(1, len(sweeps), squeeze=False, sharey=True)[0]
         for axes, (parameter, curves) in zip(grid, sweeps.items(), strict=True):
             for number, (metric, (values, mean, error)) in enumerate(sorted(curves.items(), reverse=True)):
@@ -53,6 +53,8 @@ def draw_settings_sweep(
             axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
             axes.xaxis.set_minor_locator(NullLocator())
             axes.set_xlabel(LABELS.get(parameter, parameter))
-            axes.legend(loc="best")
         grid[0].set_ylabel("accuracy")
+        every = [axes.get_legend_handles_labels() for axes in grid]
+        known = {label: handle for handles, labels in every for handle, label in zip(handles, labels, strict=True)}
+        figure.legend(known.values(), known.keys(), loc="outside lower center", ncols=len(known))
     return figure

@@ -67,11 +67,18 @@ def draw_sky_map(
             axes.set_ylabel("declination, ICRS [deg]")
             axes.ticklabel_format(useOffset=False)
             axes.xaxis.set_major_formatter(lambda value, _: f"{value % 360:g}")
+        depth = 0.4 if wide else 1.0  # the names of meridians lie on the map and stay in front
         size = float(np.clip(9000 / max(len(ra), 1), 2.5, 24))
-        axes.scatter(x[::step], y[::step], s=size, marker="s", color=MIDDLE, alpha=0.6, linewidths=0, label=names[0])
+        axes.scatter(
+            x[::step], y[::step], s=size, marker="s", color=MIDDLE, alpha=0.6, linewidths=0, label=names[0],
+            zorder=depth,
+        )  # fmt: skip
         if kept is not None and kept.any():
             every = max(1, int(kept.sum()) // MOST_POINTS)
             chosen = np.flatnonzero(kept)[::every]
-            axes.scatter(x[chosen], y[chosen], s=size * 1.6, marker="o", color=PALETTE[1], linewidths=0, label=names[1])
+            axes.scatter(
+                x[chosen], y[chosen], s=size * 1.6, marker="o", color=PALETTE[1], linewidths=0, label=names[1],
+                zorder=depth,
+            )  # fmt: skip
         figure.legend(loc="outside upper left", ncols=2, markerscale=float(6 / size**0.5))
     return figure

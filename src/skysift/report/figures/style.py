@@ -12,6 +12,7 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 PAGE_WIDTH = 9.4
 """Width of the page's text [inch]; a figure of this width is shown at its true size."""
@@ -72,7 +73,7 @@ def look(number: int) -> dict[str, Any]:
 
 def new_figure(width: float = PAGE_WIDTH, height: float = 3.4) -> Figure:
     """Return an empty figure [inch] that lays its axes out without overlap."""
-    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    figure = Figure(figsize=(width, height), dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.05))
     FigureCanvasAgg(figure)
     return figure
 
