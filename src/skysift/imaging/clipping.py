@@ -97,7 +97,8 @@ class Moments:
         self._far = np.sort(row.values[places]).astype(np.float64)
         moved = self._far - centre
         self._sums = np.zeros((2, len(moved) + 1))
-        np.cumsum([moved, moved * moved], axis=1, out=self._sums[:, 1:])
+        np.add.accumulate(moved, out=self._sums[0, 1:])
+        np.add.accumulate(moved * moved, out=self._sums[1, 1:])
         reach = max(float(high) - float(centre), float(centre) - float(low))
         exact = not (reach == 0 or SQUARE_FITS[0] < reach < SQUARE_FITS[1])
         blocks = np.empty((-(-row.number // BLOCK), BLOCK), np.float64 if exact else np.float32)

@@ -67,31 +67,35 @@ def fit_zscale(samples: NDArray[np.float32], count: NDArray[np.int64]) -> ZScale
     """
     ordered = np.sort(samples, axis=1).astype(np.float64)
     there = np.arange(samples.shape[1]) < count[:, None]
-    ordered[~there] = 0.0
+    missing = None if there.all() else ~there
+    if missing is not None:
+        ordered[missing] = 0.0
     row, last = np.arange(len(count)), np.maximum(count - 1, 0)
     median = 0.5 * (ordered[row, last // 2] + ordered[row, count // 2])
     y = ordered - median[:, None]
-    y[~there] = 0.0
+    if missing is not None:
+        y[missing] = 0.0
     slope, left = _fit_lines(y, there, count)
     return ZScaleFit(ordered[:, 0], ordered[row, last], median, slope, count, left >= _least(count))
 
 
-def _fit_lines(y: Floats, there: Flags, count: NDArray[np.int64]) -> tuple[Floats, NDArray[np.int64]]:
+def _fit_lines(y: Floats, there: Flags, count: NDArray[np.int64]) -> tuple[Floats, Floats]:
     """Fit lines to samples y (B, N); return their slopes and how many samples survived, (B,) each."""
     lines = _Lines(y)
-    good, left, before = there, count, count + 1
+    good, left, before = there, lines.weigh(there), count + 1.0
     slope = np.zeros(len(y))
-    widths = np.maximum((count * GROW).astype(np.int64), 1)
+    dilation = _Dilation(np.maximum((count * GROW).astype(np.int64), 1))
     for _ in range(ITERATIONS):
         active = (left < before) & (left >= _least(count))
         if not active.any():
             break
-        steepness, off = lines.fit(good)
-        off = _dilate(off | (good < there), widths)
+        steepness, off = lines.fit()
+        off |= good < there
+        off = dilation.spread(off)
         off[~active] = False
         good = good > off
         slope = np.where(active, steepness, slope)
-        before, left = np.where(active, left, before), np.count_nonzero(good, axis=1)
+        before, left = np.where(active, left, before), lines.weigh(good)
     return slope, left
 
 
@@ -108,14 +112,20 @@ class _Lines:
         self._powers = np.stack([np.ones_like(x), x])
         self._y, self._xx, self._xy = y, x * x, x * y
         self._weight, self._away = np.empty_like(y), np.empty_like(y)
+        self._number = np.zeros(len(y))
 
-    def fit(self, good: Flags) -> tuple[Floats, Flags]:
-        """Fit to the good samples (B, N); return the slopes (B,), and which good ones are off the lines (B, N)."""
-        weight, away = self._weight, self._away
-        weight[:] = good
-        number, sum_x = (np.vecdot(weight, power) for power in self._powers)
-        sum_xx, sum_y, sum_xy = (np.vecdot(weight, values) for values in (self._xx, self._y, self._xy))
-        number = np.maximum(number, 1.0)
+    def weigh(self, good: Flags) -> Floats:
+        """Choose the samples (B, N) that count, and return their number (B,)."""
+        self._weight[:] = good
+        self._number = np.vecdot(self._weight, self._powers[0])
+        return self._number
+
+    def fit(self) -> tuple[Floats, Flags]:
+        """Fit to the samples that count; return the slopes (B,), and which of the samples are off the lines (B, N)."""
+        weight, away, number = self._weight, self._away, np.maximum(self._number, 1.0)
+        sum_x, sum_xx, sum_y, sum_xy = (
+            np.vecdot(weight, values) for values in (self._powers[1], self._xx, self._y, self._xy)
+        )
         spread = number * sum_xx - sum_x * sum_x
         slope = np.where(spread > 0, (number * sum_xy - sum_x * sum_y) / np.where(spread > 0, spread, 1.0), 0.0)
         intercept = (sum_y - slope * sum_x) / number
@@ -126,19 +136,25 @@ class _Lines:
         return slope, np.abs(away, out=away) > limit[:, None]
 
 
-def _dilate(bad: Flags, widths: NDArray[np.int64]) -> Flags:
-    """Spread flags (B, N) as `np.convolve(bad, np.ones(width), "same")` does, in each row by the width of its own."""
-    spread = np.empty_like(bad)
-    for width in np.unique(widths):
-        rows = widths == width
-        spread[rows] = _dilate_alike(bad[rows], int(width))
-    return spread
+class _Dilation:
+    """Spreads flags as `np.convolve(flags, np.ones(width), "same")` does, in each row by the width of its own."""
+
+    def __init__(self, widths: NDArray[np.int64]) -> None:
+        alike = np.unique(widths).tolist()
+        self._groups = [(width, widths == width if len(alike) > 1 else slice(None)) for width in alike]
+
+    def spread(self, flags: Flags) -> Flags:
+        """Return spread flags (B, N)."""
+        spread = np.empty_like(flags)
+        for width, rows in self._groups:
+            spread[rows] = _dilate(flags[rows], width)
+        return spread
 
 
-def _dilate_alike(bad: Flags, width: int) -> Flags:
-    """Do so in all rows by one width; gaps keep the rows apart, so that they can be worked on as one."""
-    gapped = np.zeros((len(bad), bad.shape[1] + width), dtype=bool)
-    gapped[:, :-width] = bad
+def _dilate(flags: Flags, width: int) -> Flags:
+    """Spread all rows by one width; gaps keep the rows apart, so that they can be worked on as one."""
+    gapped = np.zeros((len(flags), flags.shape[1] + width), dtype=bool)
+    gapped[:, :-width] = flags
     source = gapped.ravel()
     spread = source.copy()
     for step in range(1, width // 2 + 1):
