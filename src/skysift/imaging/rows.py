@@ -23,20 +23,19 @@ def fill_rows(images: Tensor, spec: Preprocess, seeds: Tensor | None, out: Tenso
     pixels = learn_by_row(images, spec.clips, zero_is_invalid=spec.zero_is_invalid)
     planes = Planes(spec, pixels, seeds)
     height, width = images.shape[1:]
-    banded, weigh = Banded(planes.number, height, width, spec.size), _Weigh(height, width, spec.size)
+    banded = Banded(planes.number, height, width, spec.size)
+    weigh = None if all(pixels.whole) else _Weigh(height, width, spec.size)
     made = np.empty((planes.number, spec.size, spec.size), np.float32)
     kept.fill_(True)
     for row, (image, target) in enumerate(zip(images.numpy(), out.numpy(), strict=True)):
         valid = None if pixels.whole[row] else pixels.valid[row]
         usable = image if valid is None else np.where(valid.numpy(), image, FAR_BELOW)
-        for shown, low, high in zip(banded.source, planes.bottom[row], planes.span[row], strict=True):
-            np.subtract(usable, low, out=shown)
-            shown.clip(0, high, out=shown)
+        _show(usable, planes.bottom[row], planes.span[row], banded.source)
         for plane in planes.bent:
             planes.bend(plane, slice(row, row + 1), torch.from_numpy(banded.source[plane : plane + 1]))
         result = made if planes.number < spec.channels else target
         banded.run(planes.scale[row], result)
-        if valid is not None:
+        if valid is not None and weigh is not None:
             seen, factor = weigh(valid.numpy())
             result *= factor
             if spec.fill == "median":
@@ -45,6 +44,17 @@ def fill_rows(images: Tensor, spec: Preprocess, seeds: Tensor | None, out: Tenso
             kept[row] = torch.from_numpy(seen)
         if result is made:
             np.take(made, planes.place, axis=0, out=target)
+
+
+def _show(image: Floats, bottom: Floats, span: Floats, planes: Floats) -> None:
+    """Fill planes (P, H, W) with an image (H, W), clamped to [0, span] above a bottom (P,) each."""
+    for number, plane in enumerate(planes):
+        before = number - 1
+        if number and bottom[number] == bottom[before] and span[number] <= span[before]:
+            np.minimum(planes[before], span[number], out=plane)  # often zscale of another contrast
+        else:
+            np.subtract(image, bottom[number], out=plane)
+            plane.clip(0, span[number], out=plane)
 
 
 class _Weigh:
