@@ -23,6 +23,6 @@ __getattr__, __dir__, __all__ = attach(
             "SwAV",
             "VICReg",
         ],
-        "stages": ["Train"],
+        "stages": ["Preprocessed", "Train"],
     },
 )
