@@ -1,0 +1,11 @@
+"""The ledger: what people think of cutouts, who said it and when; append-only, on SQLite or PostgreSQL."""
+
+from skysift._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "book": ["Ledger"],
+        "rating": ["JUDGEMENTS", "Rating"],
+    },
+)
