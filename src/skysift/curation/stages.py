@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
+from skysift.curation.quotas import read_quotas
 from skysift.errors import RequestError
 from skysift.store.fields import Input
 from skysift.store.stage import Stage
 
 if TYPE_CHECKING:
     from skysift.store.context import Context
+
+
+def _in_order(quotas: object) -> object:
+    """Bring quotas into one order and spelling, so that equal requests have equal ids."""
+    if not isinstance(quotas, list | tuple) or not all(isinstance(text, str) for text in quotas):
+        return quotas
+    return tuple(str(quota) for quota in read_quotas(quotas))
 
 
 class Cluster(Stage):
@@ -123,8 +131,19 @@ class Subsample(Stage):
     artefact_column: str | None = Field(
         None, description="Column of the catalogue with an artefact score from 0 to 1 that lowers a cutout's weight."
     )
+    quotas: Annotated[tuple[str, ...], BeforeValidator(_in_order)] = Field(
+        (),
+        description="Clusters that give a number of their own, as 2:7=40 (level:cluster=number, level 1 the finest); "
+        "the rest of the target is shared among the others.",
+    )
     repeats: bool = Field(False, description="Let small clusters give cutouts more than once.")
     seed: NonNegativeInt = Field(0, description="Seed of random choices.")
+
+    @model_validator(mode="after")
+    def _quotas_need_the_tree(self) -> Subsample:
+        if self.quotas and self.rule != "hierarchical":
+            raise ValueError(f"quotas belong to rule: hierarchical, not {self.rule}; choose that or leave them out")
+        return self
 
     def estimate(self, rows_in: int, files: Mapping[str, Sequence[str]]) -> dict[str, float]:  # noqa: ARG002
         """Take 512 features; only k-centre is slow."""

@@ -9,6 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from skysift.curation.duplicates import Removed, cosine_duplicates, pixel_overlaps, sky_overlaps, thin
+from skysift.curation.quotas import read_quotas
 from skysift.curation.report import report
 from skysift.curation.sampling.facility import Facility
 from skysift.curation.sampling.flat import Flat
@@ -56,10 +57,7 @@ def run_subsample(stage: Subsample, context: Context) -> dict[str, Any]:
         features=features,
         repeats=stage.repeats,
     )
-    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([stage.seed, 0x5AB5])))
-    chosen = make_rule(stage, pick_device(context.device), clusters.config["metric"]).select(
-        pool, stage.target_size, rng
-    )
+    chosen = choose(stage, pool, pick_device(context.device), clusters.config["metric"])
     catalogue.select(chosen.rows).write(context.folder)
     write_table(selection_table(catalogue, pool, chosen), context.folder / "selection.parquet")
     write_table(duplicate_table(catalogue, removed), context.folder / "duplicates.parquet")
@@ -73,11 +71,17 @@ def run_subsample(stage: Subsample, context: Context) -> dict[str, Any]:
     }
 
 
+def choose(stage: Subsample, pool: Pool, device: str = "cpu", metric: str = "l2") -> Chosen:
+    """Return what a request keeps of a pool; the same for equal requests."""
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([stage.seed, 0x5AB5])))
+    return make_rule(stage, device, metric).select(pool, stage.target_size, rng)
+
+
 def make_rule(stage: Subsample, device: str, metric: str) -> Rule:
     """Return the rule that the stage asks for."""
     leaf = LEAVES[stage.leaf]()
     rules: dict[str, Rule] = {
-        "hierarchical": Hierarchical(leaf),
+        "hierarchical": Hierarchical(leaf, read_quotas(stage.quotas)),
         "flat": Flat(leaf),
         "uniform": Uniform(),
         "facility": Facility(device, unit=metric == "cosine"),

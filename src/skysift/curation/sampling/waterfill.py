@@ -7,7 +7,12 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def water_fill(
-    sizes: ArrayLike, target: int, rng: np.random.Generator, *, quality: ArrayLike | None = None
+    sizes: ArrayLike,
+    target: int,
+    rng: np.random.Generator,
+    *,
+    quality: ArrayLike | None = None,
+    least: ArrayLike | None = None,
 ) -> NDArray[np.int64]:
     """Share `target` among nodes: find the cap x with sum(min(x, size)) = target, the remainder at random.
 
@@ -21,6 +26,8 @@ def water_fill(
         Decides which of the nodes below their size get one more when the cap is no whole number.
     quality : array_like (k,), optional
         Factor >= 0 on each node's cap. A node of quality 0 gets something only once all others are full.
+    least : array_like (k,) int, optional
+        What each node gets at least, at most its size; their sum is at most `target`.
 
     Returns
     -------
@@ -30,7 +37,7 @@ def water_fill(
     Raises
     ------
     ValueError
-        If the target is negative or exceeds the sum of sizes.
+        If the target is negative or exceeds the sum of sizes, or `least` can't be had.
 
     Notes
     -----
@@ -44,6 +51,8 @@ def water_fill(
     factor = np.ones(len(held)) if quality is None else np.asarray(quality, dtype=np.float64)
     if factor.shape != held.shape or not np.isfinite(factor).all() or (factor < 0).any():
         raise ValueError("quality must give one finite factor >= 0 a node")
+    if least is not None:
+        return _fill_from(np.asarray(least, dtype=np.int64), held, target, factor, rng)
     shares = np.zeros(len(held), dtype=np.int64)
     left = target
     for group in (factor > 0, factor == 0):
@@ -54,6 +63,28 @@ def water_fill(
             shares[index] = _fill(held[index], amount, caps, rng)
             left -= amount
     return shares
+
+
+def _fill_from(
+    least: NDArray[np.int64],
+    held: NDArray[np.int64],
+    target: int,
+    factor: NDArray[np.float64],
+    rng: np.random.Generator,
+) -> NDArray[np.int64]:
+    """Give the nodes that an even share leaves below their least just that, and share the rest among the others."""
+    if least.shape != held.shape or (least < 0).any() or (least > held).any() or least.sum() > target:
+        raise ValueError("least must give each node a number from 0 to its size, and their sum be at most the target")
+    shares, free = least.copy(), np.ones(len(held), dtype=bool)
+    while True:
+        rest = target - int(least[~free].sum())
+        even = water_fill(held[free], rest, rng, quality=factor[free])
+        low = even < least[free]
+        if not low.any():
+            shares[free] = even
+            return shares
+        # a node at its least takes more than its even share, so those of the others only fall from here on
+        free[np.flatnonzero(free)[low]] = False
 
 
 def _fill(
