@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
+
+if TYPE_CHECKING:
+    from skysift.cutouts.catalogue import Catalogue
 
 Rows = NDArray[np.int64]
 Shares = NDArray[np.float64]
@@ -35,6 +39,26 @@ def ranking(snr: NDArray[np.floating]) -> Rows:
     """Return the rows from the one to keep first: falling signal-to-noise ratio (NaN last), then by row."""
     strength = np.where(np.isnan(snr), -np.inf, snr)
     return np.lexsort((np.arange(len(snr)), -strength)).astype(np.int64)
+
+
+def window_overlaps(catalogue: Catalogue, fraction: float) -> tuple[Rows, Rows, Shares]:
+    """Find cutouts that share more than `fraction` of the smaller one: pixels of one image, or sky of two.
+
+    Returns
+    -------
+    Like `pixel_overlaps`.
+    """
+    image = catalogue.mosaic_rows()
+    plane = np.unique(np.stack([image, catalogue.column("plane").astype(np.int64)]), axis=1, return_inverse=True)[1]
+    plane = plane.reshape(-1).astype(np.int64)
+    windows = catalogue.windows
+    scale = catalogue.mosaics.column("pixel_scale").to_numpy().astype(np.float64)[image] / 3600.0
+    ra, dec = (catalogue.column(name).astype(np.float64) for name in ("ra", "dec"))
+    parts = [
+        pixel_overlaps(windows, plane, fraction),
+        sky_overlaps(ra, dec, windows[:, 2:] * scale[:, None], plane, fraction),
+    ]
+    return _joined(parts)
 
 
 def pixel_overlaps(windows: NDArray[np.int64], image: NDArray[np.int64], fraction: float) -> tuple[Rows, Rows, Shares]:

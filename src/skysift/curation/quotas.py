@@ -18,16 +18,16 @@ class Quota(NamedTuple):
         Counted from 1, the finest.
     cluster : int
         Number of the cluster within its level.
-    count : int
+    number : int
         Cutouts; 0 leaves the cluster out.
     """
 
     level: int
     cluster: int
-    count: int
+    number: int
 
     def __str__(self) -> str:
-        return f"{self.level}:{self.cluster}={self.count}"
+        return f"{self.level}:{self.cluster}={self.number}"
 
 
 def read_quotas(texts: Iterable[str]) -> tuple[Quota, ...]:

@@ -52,7 +52,7 @@ class Bounds:
                 low, high = np.zeros_like(held), np.where(held > 0, UNLIMITED, 0) if pool.repeats else held.copy()
             for quota in (q for q in quotas if q.level == level + 1):
                 _check(quota, held, low, high)
-                low[quota.cluster] = high[quota.cluster] = quota.count
+                low[quota.cluster] = high[quota.cluster] = quota.number
             least.append(low)
             most.append(high)
         for quota in quotas:
@@ -82,9 +82,9 @@ class Bounds:
 def _check(quota: Quota, held: Rows, low: Rows, high: Rows) -> None:
     if quota.cluster >= len(held) or not held[quota.cluster]:
         raise RequestError(f"quota {quota}: level {quota.level} has no cutouts in a cluster {quota.cluster}")
-    if quota.count > high[quota.cluster]:
+    if quota.number > high[quota.cluster]:
         raise RequestError(f"quota {quota}: the cluster can give {high[quota.cluster]}; ask for at most that")
-    if quota.count < low[quota.cluster]:
+    if quota.number < low[quota.cluster]:
         raise RequestError(
             f"quota {quota}: the quotas within the cluster ask for {low[quota.cluster]}; ask for at least that"
         )
