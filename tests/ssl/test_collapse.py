@@ -67,3 +67,5 @@ def test_a_loss_that_is_no_number_ends_a_run(loss: float) -> None:
     collapse.check_loss(-3.5, 1)
     with pytest.raises(SkysiftError, match="step 12; lower the learning rate"):
         collapse.check_loss(loss, 12)
+    with pytest.raises(SkysiftError, match="step 12; give it air, lower the learning rate"):
+        collapse.check_loss(loss, 12, "give it air")

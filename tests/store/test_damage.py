@@ -128,3 +128,19 @@ def test_a_damaged_run_file_takes_only_the_age(store: Store, capsys: pytest.Capt
     assert main(["show", artifact.id, *at]) == 1
     assert "run.json is damaged (no JSON)" in capsys.readouterr().err
     assert store.run(Squares()).id == artifact.id
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]"])
+def test_a_damaged_index_is_named_with_its_remedy(store: Store, tmp_path: Path, content: str) -> None:
+    names, sources = store.root / "names.json", store.root / "sources.json"
+    squares = store.run(Squares())
+    store.name(squares.id, "mine")
+    names.write_text(content)
+    with pytest.raises(SkysiftError, match=r"names\.json is damaged \(.*\): remove it, and name"):
+        store.get("mine")
+    names.unlink()
+    assert store.get(squares.id).id == squares.id
+    (tmp_path / "file").write_text("x")
+    sources.write_text(content)
+    with pytest.raises(SkysiftError, match=r"sources\.json is damaged \(.*\): remove it, then `skysift relink"):
+        Store(store.root).sources.fingerprint(str(tmp_path / "file"))

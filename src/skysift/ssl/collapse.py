@@ -114,10 +114,11 @@ class CollapseWatch:
             )
 
 
-def check_loss(loss: float, step: int) -> None:
-    """Raise SkysiftError when a loss is not a finite number."""
+def check_loss(loss: float, step: int, remedy: str | None = None) -> None:
+    """Raise SkysiftError when a loss is not a finite number; the remedy is the method's own, if it has one."""
     if not -torch.inf < loss < torch.inf:
         raise SkysiftError(
-            f"the loss became {loss} at or shortly before step {step}; lower the learning rate or train in float32 "
-            "(--precision 32-true)"
+            f"the loss became {loss} at or shortly before step {step}; "
+            + (f"{remedy}, " if remedy else "")
+            + "lower the learning rate or train in float32 (--precision 32-true)"
         )

@@ -251,10 +251,11 @@ class Run:
         done = (state.step - 1) % self.recipe.steps + 1
         numbers = [state.loss_sum / done, *(value.double() for item in self._pending for value in item[1:])]
         loss, *looks = mean_over_processes(torch.stack(numbers)).tolist()
-        collapse.check_loss(loss, state.step)
+        remedy = self.network.method.remedy
+        collapse.check_loss(loss, state.step, remedy)
         for number, item in enumerate(self._pending):
             step_loss, embedding_std, projection_std = looks[3 * number : 3 * number + 3]
-            collapse.check_loss(step_loss, item[0])
+            collapse.check_loss(step_loss, item[0], remedy)
             state.watch.look(embedding_std, projection_std, item[0])
             self._live["embedding_std"] = embedding_std
         self._pending.clear()

@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from skysift.errors import SkysiftError
+
 CHUNK = 1 << 22
 
 
@@ -48,3 +50,22 @@ def write_json(path: Path, value: Any) -> None:
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text(json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n")
     temporary.replace(path)
+
+
+def read_json_object(path: Path, remedy: str) -> dict[str, Any]:
+    """Read what `write_json` wrote of a dict; nothing where there is no file.
+
+    Raises
+    ------
+    SkysiftError
+        If the file is damaged; `remedy` says what to do.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        value = json.loads(path.read_text())
+    except ValueError as error:
+        raise SkysiftError(f"{path} is damaged ({error}): {remedy}") from error
+    if not isinstance(value, dict):
+        raise SkysiftError(f"{path} is damaged (no JSON object): {remedy}")
+    return value

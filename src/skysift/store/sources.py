@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 from filelock import FileLock
 
 from skysift.errors import RequestError
-from skysift.store.digest import canonical_json, file_digest, hex_digest, is_url, write_json
+from skysift.store.digest import canonical_json, file_digest, hex_digest, is_url, read_json_object, write_json
 from skysift.store.fields import Source
 
 
@@ -144,7 +143,9 @@ class SourceIndex:
 
     def _read(self) -> dict[str, list[Any]]:
         if self._known is None:
-            self._known = json.loads(self.path.read_text()) if self.path.is_file() else {}
+            self._known = read_json_object(
+                self.path, "remove it, then `skysift relink ID --root FOLDER` finds the sources again."
+            )
         return self._known
 
     def _merge(self, fresh: dict[str, list[Any]]) -> None:

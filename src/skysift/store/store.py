@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -19,7 +18,7 @@ from filelock import FileLock, Timeout
 from skysift.errors import RequestError
 from skysift.store.artifact import MANIFEST, RUN, Artifact
 from skysift.store.context import SCRATCH, Context
-from skysift.store.digest import file_digest, write_json
+from skysift.store.digest import file_digest, read_json_object, write_json
 from skysift.store.disk import check_writable, readable_errors, store_folder, writable
 from skysift.store.environment import describe_run
 from skysift.store.fields import Input, Source, as_tuple, markers
@@ -189,8 +188,7 @@ class Store:
 
     def names(self) -> dict[str, str]:
         """Return the names that people gave: name -> id."""
-        path = self.root / "names.json"
-        return cast("dict[str, str]", json.loads(path.read_text())) if path.is_file() else {}
+        return read_json_object(self.root / "names.json", "remove it, and name the artifacts again (`skysift name`).")
 
     def name(self, reference: str, name: str, *, force: bool = False) -> str | None:
         """Give an artifact a name; an artifact has one at a time. The name that it had before is returned.

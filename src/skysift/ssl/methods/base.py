@@ -44,6 +44,8 @@ class Method(BaseModel, ABC):
     """How many augmented views of each image a step takes."""
     least_spread: ClassVar[float | None] = None
     """Spread of embeddings and projections below which a run has collapsed; by default `collapse.LEAST_STD`."""
+    remedy: ClassVar[str | None] = None
+    """What to try first when the loss is no longer a finite number, if the method has an option for it."""
     training: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     """Options of `Train` (`optimizer`, `lr` ...) that suit the method where Train's own defaults do not."""
 

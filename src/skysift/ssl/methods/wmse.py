@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 class WMSE(Method):
     """Options of W-MSE; the defaults are those of solo-learn's ResNet18 recipes, which Cecconello et al. 2024 used."""
+
+    remedy: ClassVar[str] = "give the method a `shrinkage` (0.01, say)"
 
     name: Literal["wmse"] = "wmse"
     hidden_dim: PositiveInt = Field(1024, description="Width of the projector's hidden layer.")
