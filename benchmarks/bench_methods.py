@@ -3,11 +3,15 @@
 Encoders are trained on windows of a simulated survey, without labels, and scored by a kNN probe on labelled sources of
 a survey of another seed. A method passes if it beats its own random initialisation by more than two standard errors
 over the seeds. Work is kept in a folder of the system's temporary ones, so that a run that was stopped carries on.
+
+python -m benchmarks methods                          the table, into benchmarks/results/methods.json
+python -m benchmarks.bench_methods --figure FILE      what that file holds, as a figure
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
+import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +21,7 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from benchmarks.record import RESULTS
 from skysift.metrics.uncertainty import mean_and_error
 from skysift.pipeline.definition import Pipeline
 from skysift.pipeline.execute import run_pipeline
@@ -140,5 +145,23 @@ def main(quick: bool = False) -> dict[str, Any]:
     }
 
 
+def draw(figures: dict[str, Any], path: Path) -> None:
+    """Draw the gain of every method with two standard errors to either side."""
+    from skysift.report.figures.differences import Difference, draw_differences
+    from skysift.report.figures.style import save_figure
+
+    rows = dict(sorted(figures["methods"].items(), key=lambda row: -row[1]["gain"]))
+    gains = [
+        Difference(row["gain"], row["gain"] - ERRORS * row["error"], row["gain"] + ERRORS * row["error"], row["passes"])
+        for row in rows.values()
+    ]
+    title = f"{figures['cutouts']:,} cutouts, {figures['budget']['epochs']} epochs, {figures['budget']['seeds']} seeds"
+    save_figure(
+        draw_differences(list(rows), {title: {"kNN probe": gains}}, baseline="untrained", score="macro F1"), path
+    )
+
+
 if __name__ == "__main__":
-    main(quick="--quick" in sys.argv)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--figure", type=Path, required=True, metavar="FILE", help="where the figure goes")
+    draw(json.loads((RESULTS / "methods.json").read_text())["figures"], parser.parse_args().figure)
