@@ -1,0 +1,149 @@
+"""Points to pixels: counts and means by datashader, and spreading where there are few points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.float32]
+
+COVERED = 0.08  # share of the pixels that spread points may cover
+LARGEST_RADIUS = 4  # [pixel]
+
+
+@dataclass(frozen=True)
+class View:
+    """What part of the plane is shown, on how many pixels.
+
+    Attributes
+    ----------
+    x0, x1, y0, y1 : float
+        Edges, in units of the plane.
+    width, height : int
+        [pixel].
+    """
+
+    x0: float
+    x1: float
+    y0: float
+    y1: float
+    width: int
+    height: int
+
+    @property
+    def pixel(self) -> float:
+        """Side of a pixel along x, in units of the plane."""
+        return (self.x1 - self.x0) / self.width
+
+    def covers(self, x: Float, y: Float) -> NDArray[np.bool_]:
+        """Return which points lie in the view."""
+        covered: NDArray[np.bool_] = (x >= self.x0) & (x <= self.x1) & (y >= self.y0) & (y <= self.y1)
+        return covered
+
+    @classmethod
+    def around(cls, x0: float, x1: float, y0: float, y1: float, width: int, height: int) -> View:
+        """Return the smallest view with square pixels that holds a box."""
+        pixel = max((x1 - x0) / width, (y1 - y0) / height) or 1.0
+        x, y = (x0 + x1) / 2, (y0 + y1) / 2
+        return cls(
+            x - pixel * width / 2, x + pixel * width / 2, y - pixel * height / 2, y + pixel * height / 2, width, height
+        )
+
+
+def rasterise(x: Float, y: Float, view: View, values: Float | None = None) -> tuple[Float, Float]:
+    """Count points, and average their values, in the pixels of a view.
+
+    Parameters
+    ----------
+    x, y : ndarray of float32, shape (n,)
+        Points; NaN ones are nowhere.
+    view : View
+        Which pixels.
+    values : ndarray of float32, shape (k, n), optional
+        What is averaged; finite.
+
+    Returns
+    -------
+    counts : ndarray of float32, shape (height, width)
+        The first row is the lowest.
+    sums : ndarray of float32, shape (k, height, width)
+        Of the values, 0 where no point is.
+    """
+    import datashader
+
+    canvas = datashader.Canvas(view.width, view.height, (view.x0, view.x1), (view.y0, view.y1))
+    counts = _aggregate(canvas, x, y, None)
+    given = np.zeros((0, len(x)), np.float32) if values is None else values
+    sums = np.zeros((len(given), view.height, view.width), np.float32)
+    for i, value in enumerate(given):
+        sums[i] = np.nan_to_num(_aggregate(canvas, x, y, value), nan=0.0) * counts
+    return counts, sums
+
+
+def _aggregate(canvas: Any, x: Float, y: Float, value: Float | None) -> Float:
+    """Return datashader's count of points, or the mean of their values, in every pixel."""
+    import datashader
+    import xarray
+
+    columns = {"x": ("row", x), "y": ("row", y)}
+    if value is None:
+        reduction = datashader.count()
+    else:
+        columns["value"] = ("row", np.ascontiguousarray(value, np.float32))
+        reduction = datashader.mean("value")
+    if not len(x):
+        return np.zeros((canvas.plot_height, canvas.plot_width), np.float32)
+    aggregate = canvas.points(xarray.Dataset(columns), "x", "y", reduction)
+    return np.asarray(aggregate.values, np.float32)
+
+
+def radius_for(points: int, view: View) -> int:
+    """Return how far points are spread [pixel], so that a few are seen as dots and many don't hide each other."""
+    if not points:
+        return 0
+    radius = np.sqrt(COVERED * view.width * view.height / (np.pi * points))
+    return int(np.clip(np.rint(radius), 0, LARGEST_RADIUS))
+
+
+def spread(planes: Float, radius: int) -> Float:
+    """Add to each pixel the pixels within a radius of it.
+
+    Parameters
+    ----------
+    planes : ndarray of float32, shape (..., height, width)
+        Counts or sums.
+    radius : int
+        [pixel]; 0 changes nothing.
+
+    Returns
+    -------
+    ndarray of float32
+        A disc in place of every point; what reaches over the edge is lost.
+    """
+    if radius <= 0:
+        return planes
+    height, width = planes.shape[-2:]
+    out = np.zeros_like(planes)
+    for dy in range(-radius, radius + 1):
+        for dx in range(-radius, radius + 1):
+            if dx * dx + dy * dy <= (radius + 0.35) ** 2 and abs(dy) < height and abs(dx) < width:
+                to_y, from_y = _overlap(dy, height)
+                to_x, from_x = _overlap(dx, width)
+                out[..., to_y, to_x] += planes[..., from_y, from_x]
+    return out
+
+
+def _overlap(shift: int, length: int) -> tuple[slice, slice]:
+    """Return the part of an axis that a shifted axis lands on, and the part that lands there."""
+    if shift >= 0:
+        return slice(shift, length), slice(0, length - shift)
+    return slice(0, length + shift), slice(-shift, length)
+
+
+def warm_up() -> None:
+    """Compile what `rasterise` needs, which takes seconds the first time in a process."""
+    point = np.zeros(1, np.float32)
+    rasterise(point, point, View(-1, 1, -1, 1, 2, 2), point[None])
