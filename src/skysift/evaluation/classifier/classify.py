@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from skysift.cutouts.catalogue import Catalogue
 from skysift.cutouts.pixels import PixelSource
+from skysift.cutouts.place import place_columns, table_field
 from skysift.encoders.domain import outside_domain
 from skysift.errors import RequestError
 from skysift.evaluation.classifier.model import ClassifierRequest
 from skysift.evaluation.classifier.temperature import scaled
-from skysift.evaluation.place import place_columns, table_field
 from skysift.features.extract import BLOCK_ROWS, Options, encode_all
 from skysift.tables.votable import write_votable
 from skysift.tables.writer import RowWriter

@@ -12,12 +12,12 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from skysift.cutouts.place import place_columns, table_field
 from skysift.errors import RequestError
 from skysift.evaluation.evaluation import json_number
 from skysift.evaluation.mislabels.confident import Joint, confident_joint, label_quality
 from skysift.evaluation.mislabels.folds import part_samples
 from skysift.evaluation.options import Splitting
-from skysift.evaluation.place import place_columns, table_field
 from skysift.evaluation.protocols.base import Problem
 from skysift.evaluation.samples import Samples, class_order, load_samples
 from skysift.evaluation.splits import part_groups

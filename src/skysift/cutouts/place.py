@@ -1,4 +1,4 @@
-"""Where cutouts are, as columns of the tables that evaluation leaves."""
+"""Where cutouts are, as columns of the tables that later stages leave."""
 
 from __future__ import annotations
 
