@@ -1,0 +1,104 @@
+"""The web server: one page, what the page fetches, and a gate before all of it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from skysift.app.survey import Survey
+from skysift.errors import RequestError
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the app is served.
+
+    Attributes
+    ----------
+    host : str
+        Address that the server listens on.
+    port : int
+        0 = any that is free.
+    prefix : str
+        What stands before every path, as `/skysift`.
+    origins : tuple of str
+        `HOST[:PORT]` of proxies through which browsers come.
+    user : str
+        Name under which ratings are kept; each browser asks for one if it is empty.
+    online : bool
+        Whether the page may load sky maps from the web.
+    frames : tuple of str
+        Origins whose pages may show the app in a frame.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    prefix: str = ""
+    origins: tuple[str, ...] = ()
+    user: str = ""
+    online: bool = False
+    frames: tuple[str, ...] = ()
+
+
+def make_server(survey: Survey, options: Options, *, loop: Any = None) -> Any:
+    """Return a server that listens but does not run yet.
+
+    Raises
+    ------
+    RequestError
+        If the port is taken.
+    """
+    import panel as pn
+    from panel.io.server import get_server
+
+    from skysift.app import api
+    from skysift.app.session import Session
+    from skysift.app.shell import POLL_MS, Shell
+
+    pn.extension(notifications=False)
+    pn.config.exception_handler = _on_exception
+    logging.getLogger("bokeh").setLevel(logging.ERROR)
+
+    def page() -> Any:
+        session = Session(survey, user=options.user)
+        location = pn.state.location
+        if location is not None and location.search:
+            session.from_url(location.search)
+        shell = Shell(session)
+        pn.state.curdoc.session_context.skysift_shell = shell
+        pn.state.add_periodic_callback(shell.poll, POLL_MS)
+        return shell.template()
+
+    try:
+        return get_server(
+            {"/": page},
+            port=options.port,
+            address=options.host,
+            prefix=options.prefix,
+            loop=loop,
+            title="skysift",
+            websocket_origin=["*"],
+            extra_patterns=api.patterns(survey),
+            include_headers=["Host", "User-Agent"],
+            include_cookies=[],
+            websocket_max_message_size=32 * 2**20,
+        )
+    except OSError as error:
+        raise RequestError(
+            f"{options.host}:{options.port} can't be listened on ({error.strerror}): choose another --port; 0 takes any "
+            "that is free."
+        ) from None
+
+
+def _on_exception(error: BaseException) -> None:
+    import panel as pn
+
+    context = pn.state.curdoc.session_context if pn.state.curdoc else None
+    shell = getattr(context, "skysift_shell", None)
+    if shell is not None:
+        shell.failed(error)
+    else:
+        logging.getLogger(__name__).error("outside any page", exc_info=error)
