@@ -16,6 +16,8 @@ Array = NDArray[Any]
 Codes = NDArray[np.int32]
 MOST_ORDERS = 16
 """Sorted orders that are kept."""
+LISTS = ("labels", "rating: tags")
+"""Columns whose texts are several words, joined by a comma."""
 
 
 class Columns(Mapping[str, Array]):
@@ -121,6 +123,11 @@ class Columns(Mapping[str, Array]):
                     self._orders.pop(next(iter(self._orders)))
                 self._orders[name, descending] = order
             return self._orders[name, descending]
+
+
+def words_of(name: str, text: str) -> list[str]:
+    """Return the words of a text in a column of that name: those of a list, or the text itself."""
+    return text.split(", ") if name in LISTS else [text]
 
 
 def texts_of(column: Any) -> Array:

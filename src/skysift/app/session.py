@@ -10,6 +10,7 @@ import param
 from numpy.typing import NDArray
 
 from skysift.app import address
+from skysift.app.columns import words_of
 from skysift.app.ratings import COLUMNS, JUDGEMENTS
 from skysift.app.survey import Survey
 from skysift.errors import RequestError
@@ -108,7 +109,7 @@ class Session(param.Parameterized):
             passes: NDArray[np.bool_] = (values >= low) & (values <= high)
             return passes
         codes, words = columns.codes(name)
-        wanted = np.array([word in bounds for word in words], bool)
+        wanted = np.array([any(word in bounds for word in words_of(name, text)) for text in words], bool)
         return wanted[codes] if len(words) else np.zeros(len(self.survey), bool)
 
     def neighbour(self, step: int) -> int:
