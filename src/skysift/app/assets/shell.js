@@ -122,7 +122,9 @@ export function render({ model, el }) {
     if (helpVeil.classList.contains("on")) return;
     if (model.keys.includes(event.key)) {
       event.preventDefault();
-      send({ key: event.key });
+      // a screen that answers in the browser takes the key itself
+      const taken = !document.dispatchEvent(new CustomEvent("sk-key", { detail: event.key, cancelable: true }));
+      if (!taken) send({ key: event.key });
     }
   };
   document.addEventListener("keydown", onkey);
