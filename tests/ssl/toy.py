@@ -129,7 +129,7 @@ def fit(run: Run) -> list[dict[str, float]]:
 
 def slowly(images: Tensor, valid: Tensor, seeds: Tensor) -> Tensor:
     """Augment with a pause, so that a test can kill in time."""
-    time.sleep(0.05)
+    time.sleep(0.15)
     return augment(images, valid, seeds)
 
 
