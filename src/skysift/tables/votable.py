@@ -92,7 +92,8 @@ def _column(table: Any, number: int) -> tuple[Any, str, str | None]:
         raise SkysiftError(f"Column {name} has {column.null_count} missing values, which a binary VOTable can't hold.")
     if pa.types.is_string(type_):
         texts = column.cast(pa.string()).to_numpy()
-        length = max((len(text) for text in texts), default=1)
+        # a unicodeChar is 16 bits wide, so some characters take two
+        length = max((len(text.encode("utf-16-be")) // 2 for text in texts), default=1)
         plain = all(text.isascii() for text in (column.unique().cast(pa.string()).to_pylist()))
         return texts.astype(f"U{max(length, 1)}"), "char" if plain else "unicodeChar", str(max(length, 1))
     if type_ not in TYPES:

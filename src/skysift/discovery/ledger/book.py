@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from skysift.discovery.ledger.address import BUSY_SECONDS, WRITES, Address
 from skysift.discovery.ledger.rating import Rating, check_cutout, check_user
 from skysift.discovery.ledger.rows import from_row, latest, row_of, table_of
-from skysift.discovery.ledger.schema import RATINGS, STATE, check, prepare
+from skysift.discovery.ledger.schema import NO_LEDGER, RATINGS, STATE, check, prepare
 from skysift.errors import RequestError, SkysiftError
 
 __all__ = ["Ledger"]
@@ -61,9 +61,7 @@ class Ledger:
         """
         address = Address.of(where)
         if not create and address.path is not None and not address.path.is_file():
-            raise RequestError(
-                f"{address}: there is no ledger; give the first rating, or another address with --ledger."
-            )
+            raise RequestError(f"{address}: {NO_LEDGER}")
         ledger = cls(address)
         try:
             if create:
@@ -104,25 +102,50 @@ class Ledger:
         found = list(ratings)
         return self.write(found, [found[0].rating_id] * len(found)) if found else 0
 
-    def write(self, ratings: Sequence[Rating], actions: Sequence[str]) -> int:
-        """Write ratings, all or none, each as part of the action of that name; return how many were new.
+    def write(self, ratings: Sequence[Rating], actions: Sequence[str], *, merge: bool = False) -> int:
+        """Write ratings, all or none, each as part of the action of that name.
+
+        Parameters
+        ----------
+        ratings : sequence of Rating
+            Those that are there already are left out.
+        actions : sequence of str
+            For each, an id that it shares with others that were given at once.
+        merge : bool
+            Leave out rows that take back what was taken back already, as happens where two ledgers are joined.
+
+        Returns
+        -------
+        int
+            How many were new.
 
         Raises
         ------
         RequestError
-            If one takes back a rating that is not there, is itself such a row, or is somebody else's.
+            If one takes back a rating that is not there, is itself such a row, is somebody else's, or was taken back
+            already.
         """
-        unique = {rating.rating_id: (rating, action) for rating, action in zip(ratings, actions, strict=True)}
+        given = {rating.rating_id: (rating, action) for rating, action in zip(ratings, actions, strict=True)}
         with self._writing() as connection:
-            known = _known(connection, list(unique))
-            # what is undone comes before what undoes it
-            new = sorted((i for i in unique if i not in known), key=lambda i: unique[i][0].undoes is not None)
-            if not new:
-                return 0
-            taken_back = {r.undoes: r for r, _ in (unique[i] for i in new) if r.undoes is not None}
-            _check_undone(connection, {i: r for i, (r, _) in unique.items()}, taken_back)
             last = int(connection.execute(select(STATE.c.version).with_for_update()).scalar_one())
-            rows = [row_of(last + k, i, *unique[i]) for k, i in enumerate(new, start=1)]
+            known = _known(connection, list(given))
+            new = {i: both for i, both in given.items() if i not in known and both[0].undoes is None}
+            undoing = {i: both for i, both in given.items() if i not in known and both[0].undoes is not None}
+            there = {
+                **_known(connection, [str(r.undoes) for r, _ in undoing.values()]),
+                **{i: r for i, (r, _) in new.items()},
+            }
+            taken = _taken_back(connection, [str(r.undoes) for r, _ in undoing.values()])
+            # what is undone comes before what undoes it
+            for i, (undo, action) in undoing.items():
+                target = str(undo.undoes)
+                _check_undo(undo, there.get(target))
+                if target not in taken:
+                    new[i] = (undo, action)
+                    taken.add(target)
+                elif not merge:
+                    raise _UndoneMeanwhileError(f"Rating {target} was taken back already.")
+            rows = [row_of(last + k, i, *both) for k, (i, both) in enumerate(new.items(), start=1)]
             for start in range(0, len(rows), _AT_ONCE):
                 connection.execute(insert(RATINGS), rows[start : start + _AT_ONCE])
             connection.execute(update(STATE).values(version=last + len(rows)))
@@ -170,6 +193,7 @@ class Ledger:
         cutout_ids: Sequence[str] | None = None,
         user: str | None = None,
         since: int = 0,
+        until: int | None = None,
         undone: bool = False,
     ) -> Any:
         """Return ratings in the order in which they were written.
@@ -182,6 +206,8 @@ class Ledger:
             Only of this one.
         since : int
             Only rows with higher numbers (an earlier `version`).
+        until : int, optional
+            As the ledger was at this version.
         undone : bool
             Also ratings that were taken back, and the rows that took them back.
 
@@ -190,7 +216,10 @@ class Ledger:
         pyarrow.Table
             number, rating_id, action, cutout_id, user, judgement, score, tags, comment, time, model, undoes, undone.
         """
-        query = select(RATINGS, _is_undone().label("undone")) if undone else _standing(select(RATINGS))
+        everything = select(RATINGS, _is_undone(until).label("undone"))
+        query = everything if undone else _standing(select(RATINGS), until)
+        if until is not None:
+            query = query.where(RATINGS.c.number <= until)
         if user is not None:
             query = query.where(RATINGS.c.user_name == check_user(user))
         if since:
@@ -206,11 +235,11 @@ class Ledger:
                 rows.extend(connection.execute(part).all())
         return table_of(sorted(rows, key=lambda row: row.number))
 
-    def current(self, *, user: str | None = None) -> Any:
+    def current(self, *, user: str | None = None, until: int | None = None) -> Any:
         """Return what each user thinks of each cutout now, without what was taken back.
 
-        Judgement and score are those of the user's latest rating of the cutout that gave one of them, the comment is the
-        latest; tags add up, and `-ring` takes `ring` away.
+        Judgement and score are those of the user's latest rating of the cutout that gave one of them; the comment is
+        the latest; tags add up, and `-ring` takes `ring` away.
 
         Returns
         -------
@@ -218,7 +247,7 @@ class Ledger:
             cutout_id, user, judgement, score, tags, comment, time (of the latest), model; in the order of the first
             rating of each.
         """
-        return latest(self.ratings(user=user))
+        return latest(self.ratings(user=user, until=until))
 
     def users(self) -> list[str]:
         """Return the names of all who rated, in alphabetical order."""
@@ -291,14 +320,16 @@ class _UndoneMeanwhileError(RequestError):
     """Another client took the same rating back first."""
 
 
-def _is_undone() -> Any:
+def _is_undone(until: int | None = None) -> Any:
+    """Return the condition that a rating was taken back, at a version or now."""
     later = RATINGS.alias("later")
-    return exists().where(later.c.undoes == RATINGS.c.rating_id)
+    found = exists().where(later.c.undoes == RATINGS.c.rating_id)
+    return found if until is None else found.where(later.c.number <= until)
 
 
-def _standing(query: Select[Any]) -> Select[Any]:
-    """Keep ratings that were not taken back."""
-    return query.where(RATINGS.c.undoes.is_(None), ~_is_undone())
+def _standing(query: Select[Any], until: int | None = None) -> Select[Any]:
+    """Keep ratings that were not taken back, at a version or now."""
+    return query.where(RATINGS.c.undoes.is_(None), ~_is_undone(until))
 
 
 def _known(connection: Connection, ids: list[str]) -> dict[str, Rating]:
@@ -310,21 +341,20 @@ def _known(connection: Connection, ids: list[str]) -> dict[str, Rating]:
     return found
 
 
-def _check_undone(connection: Connection, given: dict[str, Rating], undoing: dict[str, Rating]) -> None:
-    """Check that what is to be taken back is there, is the same user's and stands."""
-    if not undoing:
-        return
-    there = {**given, **_known(connection, list(undoing))}
-    for target, undo in undoing.items():
-        rating = there.get(target)
-        if rating is None or rating.undoes is not None:
-            raise RequestError(f"There is no rating {target} to take back; import the file that holds it first.")
-        if (rating.user, rating.cutout_id) != (undo.user, undo.cutout_id):
-            raise RequestError(
-                f"Rating {target} is another user's or another cutout's and can't be taken back by this."
-            )
-    for start in range(0, len(undoing), _AT_ONCE):
-        part = list(undoing)[start : start + _AT_ONCE]
-        taken = connection.execute(select(RATINGS.c.undoes).where(RATINGS.c.undoes.in_(part))).scalars().first()
-        if taken is not None:
-            raise _UndoneMeanwhileError(f"Rating {taken} was taken back already.")
+def _taken_back(connection: Connection, ids: list[str]) -> set[str]:
+    """Return those of these ratings that were taken back."""
+    found: set[str] = set()
+    for start in range(0, len(ids), _AT_ONCE):
+        query = select(RATINGS.c.undoes).where(RATINGS.c.undoes.in_(ids[start : start + _AT_ONCE]))
+        found.update(connection.execute(query).scalars())
+    return found
+
+
+def _check_undo(undo: Rating, rating: Rating | None) -> None:
+    """Check that what is to be taken back is a rating of the same user and cutout."""
+    if rating is None or rating.undoes is not None:
+        raise RequestError(f"There is no rating {undo.undoes} to take back; import the file that holds it first.")
+    if (rating.user, rating.cutout_id) != (undo.user, undo.cutout_id):
+        raise RequestError(
+            f"Rating {undo.undoes} is another user's or another cutout's, so {undo.user} can't take it back."
+        )

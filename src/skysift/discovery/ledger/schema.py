@@ -27,6 +27,8 @@ from skysift.errors import RequestError
 SCHEMA = 1
 """Version of the tables; raised whenever they change."""
 
+NO_LEDGER = "there is no ledger; give the first rating, or another address with --ledger."
+
 METADATA = MetaData()
 
 STATE = Table(
@@ -115,7 +117,7 @@ def check(connection: Connection, where: str) -> None:
         If not, or if there are none.
     """
     if not inspect(connection).has_table(STATE.name):
-        raise RequestError(f"{where}: there is no ledger; give the first rating, or another address with --ledger.")
+        raise RequestError(f"{where}: {NO_LEDGER}")
     found = connection.execute(select(STATE.c.schema_version)).scalar()
     if found is None or found < SCHEMA:
         raise RequestError(
