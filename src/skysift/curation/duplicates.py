@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 Rows = NDArray[np.int64]
 Shares = NDArray[np.float64]
 BLOCK = 1024
+TOUCHING = 1e-5
+"""Share of sky up to which windows of two images that only touch may seem to overlap."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def window_overlaps(catalogue: Catalogue, fraction: float) -> tuple[Rows, Rows, 
     ra, dec = (catalogue.column(name).astype(np.float64) for name in ("ra", "dec"))
     parts = [
         pixel_overlaps(windows, plane, fraction),
-        sky_overlaps(ra, dec, windows[:, 2:] * scale[:, None], plane, fraction),
+        sky_overlaps(ra, dec, windows[:, 2:] * scale[:, None], plane, max(fraction, TOUCHING)),
     ]
     return _joined(parts)
 
