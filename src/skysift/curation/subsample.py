@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from skysift.curation.duplicates import Removed, cosine_duplicates, pixel_overlaps, sky_overlaps, thin
+from skysift.curation.duplicates import Removed, cosine_duplicates, thin, window_overlaps
 from skysift.curation.quotas import read_quotas
 from skysift.curation.report import report
 from skysift.curation.sampling.facility import Facility
@@ -97,17 +97,7 @@ def find_duplicates(
     nobody = Removed(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
     removed = {"overlap": nobody, "cosine": nobody}
     if stage.duplicate_overlap is not None:
-        image = catalogue.mosaic_rows()
-        plane = np.unique(np.stack([image, catalogue.column("plane").astype(np.int64)]), axis=1, return_inverse=True)[1]
-        windows, fraction = catalogue.windows, stage.duplicate_overlap
-        scale = catalogue.mosaics.column("pixel_scale").to_numpy().astype(np.float64)[image] / 3600.0
-        ra, dec = (catalogue.column(name).astype(np.float64) for name in ("ra", "dec"))
-        parts = [
-            pixel_overlaps(windows, plane, fraction),
-            sky_overlaps(ra, dec, windows[:, 2:] * scale[:, None], plane, fraction),
-        ]
-        first, second, share = (np.concatenate(column) for column in zip(*parts, strict=True))
-        removed["overlap"] = thin((first, second, share), snr)
+        removed["overlap"] = thin(window_overlaps(catalogue, stage.duplicate_overlap), snr)
     if stage.duplicate_cosine is not None:
         rest = np.setdiff1d(np.arange(len(catalogue)), removed["overlap"].rows)
         removed["cosine"] = cosine_duplicates(features, leaf, rest, snr, stage.duplicate_cosine)
