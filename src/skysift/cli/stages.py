@@ -191,6 +191,8 @@ COMMANDS: dict[str, Command] = {
         on_labels,
         LABELS,
     ),
+    "project": Command("features", ("skysift project 5d01", "skysift project 5d01 --method pca")),
+    "index": Command("features", ("skysift index 5d01",)),
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,14 +16,13 @@ from torch import Tensor
 from skysift.cutouts.pixels import Images, PixelSource
 from skysift.encoders.encoder import Encoder
 from skysift.encoders.load import Request
-from skysift.errors import RequestError, SkysiftError
 from skysift.evaluation.finetuning.symmetry import POSITIONS, turn
 from skysift.evaluation.protocols.zeroshot import Texts
-from skysift.features.extract import Options, encode_all, request_of
+from skysift.features.behind import same_encoder
+from skysift.features.extract import Options, encode_all
 from skysift.imaging import Preprocess, preprocess
 from skysift.ssl.feed import Feed
 from skysift.ssl.pack import Pack, prepare_pack
-from skysift.tables.features import DESCRIPTION
 from skysift.tables.writer import RowWriter
 
 if TYPE_CHECKING:
@@ -100,7 +98,7 @@ def prepare_images(
     SkysiftError
         If the encoder has other weights than the one that made the features.
     """
-    request, encoder = same_encoder(features, context)
+    request, encoder = same_encoder(features, context.input, context.locate)
     source = ImageSource(request, context.scratch / name)
     source.folder.mkdir(exist_ok=True)
     cutouts = context.input(features.config["cutouts"])
@@ -136,48 +134,8 @@ def prepare_texts(features: Artifact, context: Context, classes: tuple[str, ...]
     """
     from skysift.encoders.text import load_text_tower
 
-    request, _ = same_encoder(features, context)
+    request, _ = same_encoder(features, context.input, context.locate)
     return Texts(classes, load_text_tower(request))
-
-
-def same_encoder(features: Artifact, context: Context) -> tuple[Request, Encoder]:
-    """Return the encoder that made features, and what loads it.
-
-    Raises
-    ------
-    RequestError
-        If the features don't say, or it is no longer there.
-    SkysiftError
-        If it has other weights now.
-    """
-    request = encoder_behind(features, context)
-    encoder = request.load()
-    known = json.loads(features.path(DESCRIPTION).read_text())["encoder"]["weights"]
-    if encoder.digest() != known:
-        raise SkysiftError(
-            f"The encoder of features {features.id[:12]} has other weights now ({encoder.digest()}, not {known}): put "
-            "the old ones back, or extract the features again."
-        )
-    return request, encoder
-
-
-def encoder_behind(features: Artifact, context: Context) -> Request:
-    """Return what loads the encoder that made features.
-
-    Raises
-    ------
-    RequestError
-        If the features don't say, or it is no longer there.
-    """
-    config = features.config
-    if not {"cutouts", "encoder", "weights"} <= set(config) or not (features.folder / DESCRIPTION).is_file():
-        raise RequestError(
-            f"features {features.id[:12]} do not say which encoder made them of which cutouts: make them with "
-            "`skysift features`."
-        )
-    model = None if config["model"] is None else str(context.input(config["model"]).folder)
-    prints = features.manifest["sources"].get("weights_from")
-    return request_of(config, model, context.locate(prints[0]) if prints else None)
 
 
 class ChosenPixels(PixelSource):

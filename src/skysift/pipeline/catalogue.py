@@ -25,6 +25,8 @@ STAGES = {
     "classify": "skysift.evaluation.stages:Classify",
     "mislabels": "skysift.evaluation.stages:Mislabels",
     "benchmark": "skysift.evaluation.benchmark.stages:Benchmark",
+    "project": "skysift.discovery.projection.stage:Project",
+    "index": "skysift.discovery.similar.stage:SearchIndex",
 }
 
 
