@@ -2,17 +2,243 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from tornado.web import StaticFileHandler
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from tornado.web import HTTPError, RequestHandler, StaticFileHandler
+
+from skysift.app.pictures import COLOUR_MAPS, STRETCHES, Thumbnails
+from skysift.errors import RequestError, SkysiftError
 
 if TYPE_CHECKING:
     from skysift.app.survey import Survey
 
 ASSETS = Path(__file__).parent / "assets"
+ID = r"([0-9a-f]{16})"
+FORMATS = {"csv": "csv", "parquet": "parquet", "vot": "votable"}
+THREADS = 4
+"""Pictures and files are made beside the event loop."""
+M = TypeVar("M", bound=BaseModel)
+CutoutId = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+Text = Annotated[str, Field(max_length=64, min_length=1)]
+log = logging.getLogger(__name__)
+
+
+class Look(BaseModel):
+    """How a thumbnail looks."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    size: int = Field(128, ge=16, le=512)
+    stretch: Literal[STRETCHES] = "zscale"  # type: ignore[valid-type]
+    contrast: float = Field(0.25, gt=0, le=1)
+    cmap: Literal[COLOUR_MAPS] = "gray"  # type: ignore[valid-type]
+
+
+class Judged(BaseModel):
+    """A rating of one or several cutouts."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    cutout_ids: list[CutoutId] = Field(min_length=1, max_length=1000)
+    user: Text
+    judgement: Literal["interesting", "artefact", "boring"] | None = None
+    score: int | None = Field(None, ge=0, le=5)
+    tags: list[Text] = Field(default_factory=list, max_length=16)
+    comment: str = Field("", max_length=4000)
+    model: str = Field("", max_length=64)
+
+
+class Wanted(BaseModel):
+    """Cutouts to export."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    cutout_ids: list[CutoutId] = Field(min_length=1, max_length=20_000)
+
+
+class Handler(RequestHandler):
+    """Base of ours: errors are one plain sentence, never a traceback or a path."""
+
+    def initialize(self, survey: Survey, pool: ThreadPoolExecutor, thumbnails: Thumbnails) -> None:
+        """Take what all handlers share."""
+        self.survey, self.pool, self.thumbnails = survey, pool, thumbnails
+
+    def write_error(self, status_code: int, **_: Any) -> None:
+        """Answer with the reason alone."""
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.finish(f"{status_code} {self._reason}\n")
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        """Print only what nobody foresaw."""
+        if not isinstance(value, HTTPError):
+            log.error("%s %s", self.request.method, self.request.path, exc_info=(typ, value, tb))
+
+    def row(self, cutout_id: str) -> int:
+        """Return a cutout's row, or answer 404."""
+        try:
+            return self.survey.row_of(cutout_id)
+        except RequestError:
+            raise HTTPError(404, reason="no such cutout") from None
+
+    def query(self, model: type[M]) -> M:
+        """Return the query's parameters, checked, or answer 400."""
+        try:
+            given = {k: v[0].decode("ascii") for k, v in self.request.query_arguments.items() if len(v) == 1}
+            if len(given) != len(self.request.query_arguments):
+                raise HTTPError(400, reason="a parameter is given twice")
+            return model.model_validate(given)
+        except (ValidationError, UnicodeDecodeError):
+            raise HTTPError(400, reason="parameters out of range") from None
+
+    def body(self, model: type[M]) -> M:
+        """Return the JSON body, checked, or answer 4xx."""
+        kind = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            raise HTTPError(415, reason="the body must be application/json")
+        try:
+            return model.model_validate_json(self.request.body)
+        except ValidationError:
+            raise HTTPError(422, reason="the body is not as agreed") from None
+
+    async def apart(self, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Do work in a thread; what the user can mend becomes 404 or 422."""
+        call = functools.partial(work, *args, **kwargs)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self.pool, call)
+        except RequestError as error:
+            log.warning("%s", error)
+            raise HTTPError(422, reason="this can't be made; the terminal says why") from None
+        except SkysiftError as error:
+            log.warning("%s", error)
+            raise HTTPError(422, reason="the data are damaged; the terminal says where") from None
+
+    def attach(self, data: bytes, name: str, kind: str) -> None:
+        """Send a file."""
+        self.set_header("Content-Type", kind)
+        self.set_header("Content-Disposition", f'attachment; filename="{name}"')
+        self.finish(data)
+
+
+class Thumbnail(Handler):
+    """`GET /thumbnail/ID.png?size=&stretch=&contrast=&cmap=`."""
+
+    async def get(self, cutout_id: str) -> None:
+        """Send a PNG; the browser keeps it for a day, as a cutout's pixels never change."""
+        look, row = self.query(Look), self.row(cutout_id)
+        png = await self.apart(
+            self.thumbnails.png,
+            row,
+            stretch=look.stretch,
+            contrast=look.contrast,
+            colour_map=look.cmap,
+            size=look.size,
+        )
+        self.set_header("Content-Type", "image/png")
+        self.set_header("Cache-Control", "private, max-age=86400, immutable")
+        self.finish(png)
+
+
+class Cutout(Handler):
+    """`GET /cutout/ID.fits`."""
+
+    async def get(self, cutout_id: str) -> None:
+        """Send a FITS file."""
+        from skysift.app.detail.files import fits_bytes
+
+        data = await self.apart(fits_bytes, self.survey, self.row(cutout_id))
+        self.attach(data, f"{cutout_id}.fits", "application/fits")
+
+
+class Region(Handler):
+    """`GET /region/ID.reg`."""
+
+    async def get(self, cutout_id: str) -> None:
+        """Send a region file of DS9."""
+        from skysift.app.detail.files import regions
+
+        text = await self.apart(regions, self.survey, [self.row(cutout_id)])
+        self.attach(text.encode(), f"{cutout_id}.reg", "text/plain; charset=utf-8")
+
+
+class Export(Handler):
+    """`GET /export/cutouts.csv?VIEW`, with the query of a view; `POST` with JSON `{"cutout_ids": [...]}`."""
+
+    async def get(self, form: str) -> None:
+        """Send a table (csv, parquet, vot), FITS files (zip) or regions (reg) of what a view shows."""
+        from skysift.app.session import Session
+
+        def make() -> bytes:
+            session = Session(self.survey)
+            session.from_url(self.request.query)
+            return _export(self.survey, session.shown(), form)
+
+        self.attach(await self.apart(make), f"cutouts.{form}", "application/octet-stream")
+
+    async def post(self, form: str) -> None:
+        """Send the same of chosen cutouts."""
+        rows = self.survey.rows_of(self.body(Wanted).cutout_ids)
+        if (rows < 0).any():
+            raise HTTPError(404, reason="no such cutout")
+        data = await self.apart(_export, self.survey, rows, form)
+        self.attach(data, f"cutouts.{form}", "application/octet-stream")
+
+
+class Rate(Handler):
+    """`POST /rating` with JSON."""
+
+    async def post(self) -> None:
+        """Add ratings; answer how many."""
+        judged = self.body(Judged)
+        rows = self.survey.rows_of(judged.cutout_ids)
+        if (rows < 0).any():
+            raise HTTPError(404, reason="no such cutout")
+
+        def rate() -> int:
+            from skysift.app.session import Session
+
+            session = Session(self.survey, user=judged.user)
+            given = judged.model_dump(include={"judgement", "score", "tags", "comment", "model"})
+            return session.rate(rows.tolist(), **given)
+
+        self.finish({"rated": await self.apart(rate)})
 
 
 def patterns(survey: Survey) -> list[tuple[str, Any, dict[str, Any]]]:
     """Return the routes, without prefix."""
-    return [(r"/assets/(.*)", StaticFileHandler, {"path": str(ASSETS)})]
+
+    def read(row: int) -> Any:
+        return np.asarray(survey.pixels.read([row])[0], np.float32)
+
+    shared = {
+        "survey": survey,
+        "pool": ThreadPoolExecutor(THREADS, thread_name_prefix="skysift-api"),
+        "thumbnails": Thumbnails(read),
+    }
+    forms = "|".join((*FORMATS, "zip", "reg"))
+    return [
+        (r"/assets/([\w.-]+)", StaticFileHandler, {"path": str(ASSETS)}),
+        (rf"/thumbnail/{ID}\.png", Thumbnail, shared),
+        (rf"/cutout/{ID}\.fits", Cutout, shared),
+        (rf"/region/{ID}\.reg", Region, shared),
+        (rf"/export/cutouts\.({forms})", Export, shared),
+        (r"/rating", Rate, shared),
+    ]
+
+
+def _export(survey: Survey, rows: Any, form: str) -> bytes:
+    from skysift.app.detail.files import fits_zip, regions
+    from skysift.app.gallery.export import table_bytes
+
+    if form == "zip":
+        return fits_zip(survey, rows.tolist())
+    if form == "reg":
+        return regions(survey, rows.tolist()).encode()
+    return table_bytes(survey, rows, FORMATS[form])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import re
+import secrets
 from dataclasses import dataclass
 from typing import Any
 
+from skysift.app.security import MOST_BODY, Gate, Keys, Policy
 from skysift.app.survey import Survey
 from skysift.errors import RequestError
-
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,19 @@ class Options:
     frames: tuple[str, ...] = ()
 
 
-def make_server(survey: Survey, options: Options, *, loop: Any = None) -> Any:
+def make_server(survey: Survey, options: Options, keys: Keys, *, loop: Any = None) -> Any:
     """Return a server that listens but does not run yet.
+
+    Parameters
+    ----------
+    survey : Survey
+        What is shown.
+    options : Options
+        Where and how.
+    keys : Keys
+        Who may come in.
+    loop : tornado.ioloop.IOLoop, optional
+        Where it will run; this thread's by default.
 
     Raises
     ------
@@ -60,7 +72,8 @@ def make_server(survey: Survey, options: Options, *, loop: Any = None) -> Any:
 
     pn.extension(notifications=False)
     pn.config.exception_handler = _on_exception
-    logging.getLogger("bokeh").setLevel(logging.ERROR)
+    for name in ("bokeh", "tornado.access"):  # their warnings hold addresses of requests
+        logging.getLogger(name).setLevel(logging.ERROR)
 
     def page() -> Any:
         session = Session(survey, user=options.user)
@@ -72,25 +85,33 @@ def make_server(survey: Survey, options: Options, *, loop: Any = None) -> Any:
         pn.state.add_periodic_callback(shell.poll, POLL_MS)
         return shell.template()
 
+    prefix = "/" + options.prefix.strip("/") if options.prefix.strip("/") else ""
+    if not re.fullmatch(r"(/[\w.~-]+)*", prefix) or ".." in prefix:
+        raise RequestError(f"{options.prefix!r} can't be a prefix: write it as /skysift.")
     try:
-        return get_server(
+        server = get_server(
             {"/": page},
             port=options.port,
             address=options.host,
-            prefix=options.prefix,
+            prefix=prefix,
             loop=loop,
             title="skysift",
             websocket_origin=["*"],
             extra_patterns=api.patterns(survey),
             include_headers=["Host", "User-Agent"],
             include_cookies=[],
-            websocket_max_message_size=32 * 2**20,
+            secret_key=secrets.token_bytes(32),
+            sign_sessions=True,
+            http_server_kwargs={"max_body_size": MOST_BODY, "max_header_size": 2**15},
         )
     except OSError as error:
         raise RequestError(
-            f"{options.host}:{options.port} can't be listened on ({error.strerror}): choose another --port; 0 takes any "
-            "that is free."
+            f"{options.host}:{options.port} can't be listened on ({error.strerror}): choose another --port, "
+            "or 0 for any."
         ) from None
+    policy = Policy(prefix, options.host, options.origins, options.frames, options.online)
+    server._http.request_callback = Gate(server._tornado, policy, keys)
+    return server
 
 
 def _on_exception(error: BaseException) -> None:

@@ -66,6 +66,7 @@ class Shell:
         if session.screen not in self.screens:
             session.screen = next(iter(self.screens))
         self._built: dict[str, Any] = {}
+        self._broken: set[str] = set()
         self._keys: dict[str, Any] = {}
         self._main = pn.Column(sizing_mode="stretch_both", margin=0)
         listed = [{"name": screen.name, "title": screen.title} for screen in self.screens.values()]
@@ -134,8 +135,9 @@ class Shell:
             self.guard(lambda: self._build(screen))
         for other, view in self._built.items():
             view.visible = other == name
-        self.guard(screen.visited)
-        keys = screen.keys()
+        if name not in self._broken:
+            self.guard(screen.visited)
+        keys = {} if name in self._broken else screen.keys()
         self._keys = keys
         helps = [[key, _first_line(function)] for key, function in keys.items()]
         self.frame.param.update(screen=name, keys=list(keys), key_help=helps)
@@ -146,6 +148,7 @@ class Shell:
         except Exception as error:  # noqa: BLE001
             self.failed(error)
             said = str(error) if isinstance(error, SkysiftError) else "This screen could not be built."
+            self._broken.add(screen.name)
             view = pn.pane.Str(said, styles={"padding": "24px"})
         box = pn.Column(view, sizing_mode="stretch_both", margin=0, name=screen.name)
         self._built[screen.name] = box
