@@ -16,7 +16,7 @@ from skysift.report.family import Family
 from skysift.sky.sources import stem
 from skysift.store.artifact import Artifact
 from skysift.store.fields import Input, Source, markers
-from skysift.store.stage import Stage
+from skysift.store.stage import Stage, full_config
 
 MODULES = ("cutouts", "datasets", "features", "curation", "ssl", "encoders", "evaluation", "evaluation.benchmark")
 
@@ -42,9 +42,26 @@ def script(family: Family) -> str:
     return "\n".join([*lines, f'skysift report "${names[family.focus.id]}"'])
 
 
+def request_command(stage: Stage) -> str:
+    """Return the command of a request whose inputs are ids; only options that differ from their defaults are written.
+
+    Examples
+    --------
+    >>> request_command(Subsample(clusters="77ab", target_size=100))
+    'skysift subsample --clusters 77ab --target-size 100'
+    """
+    words = ["skysift", _command(type(stage).__name__)]
+    for name, value in full_config(stage).items():
+        words += _option(name, value, type(stage))
+    return " ".join(words)
+
+
 def command_name(artifact: Artifact) -> str:
     """Return the command of the stage that made an artifact: its class's name in lower case."""
-    name = str(artifact.manifest["stage"])
+    return _command(str(artifact.manifest["stage"]))
+
+
+def _command(name: str) -> str:
     return "".join(f"-{c.lower()}" if c.isupper() else c for c in name).lstrip("-")
 
 

@@ -1,0 +1,1 @@
+"""Curation: the tree of clusters, quotas, and why a cutout is kept."""

@@ -1,0 +1,1 @@
+"""The queue: candidates one by one, rated by keys, reordered by what was learnt."""
