@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tornado.web import HTTPError, RequestHandler, StaticFileHandler
 
-from skysift.app.pictures import COLOUR_MAPS, STRETCHES, Thumbnails
+from skysift.app.pictures import COLOUR_MAPS, STRETCHES, Thumbnails, png_bytes
 from skysift.errors import RequestError, SkysiftError
 
 if TYPE_CHECKING:
@@ -40,6 +40,12 @@ class Look(BaseModel):
     stretch: Literal[STRETCHES] = "zscale"  # type: ignore[valid-type]
     contrast: float = Field(0.25, gt=0, le=1)
     cmap: Literal[COLOUR_MAPS] = "gray"  # type: ignore[valid-type]
+
+
+class Wide(Look):
+    """How a picture of surroundings looks."""
+
+    zoom: int = Field(4, ge=2, le=8, description="Width, in cutouts.")
 
 
 class Judged(BaseModel):
@@ -146,6 +152,26 @@ class Thumbnail(Handler):
         self.finish(png)
 
 
+class Surroundings(Handler):
+    """`GET /context/ID.png?zoom=&size=&stretch=&contrast=&cmap=`: the mosaic around a cutout."""
+
+    async def get(self, cutout_id: str) -> None:
+        """Send a PNG; 422 where there is nothing around."""
+        from skysift.app.detail.context import surroundings
+        from skysift.app.detail.place import Place
+
+        look, row = self.query(Wide), self.row(cutout_id)
+
+        def make() -> bytes:
+            image = surroundings(self.survey, Place.of(self.survey, row), look.zoom)
+            return png_bytes(image, stretch=look.stretch, contrast=look.contrast, colour_map=look.cmap, size=look.size)
+
+        png = await self.apart(make)
+        self.set_header("Content-Type", "image/png")
+        self.set_header("Cache-Control", "private, max-age=86400, immutable")
+        self.finish(png)
+
+
 class Cutout(Handler):
     """`GET /cutout/ID.fits`."""
 
@@ -226,6 +252,7 @@ def patterns(survey: Survey) -> list[tuple[str, Any, dict[str, Any]]]:
     return [
         (r"/assets/([\w.-]+)", StaticFileHandler, {"path": str(ASSETS)}),
         (rf"/thumbnail/{ID}\.png", Thumbnail, shared),
+        (rf"/context/{ID}\.png", Surroundings, shared),
         (rf"/cutout/{ID}\.fits", Cutout, shared),
         (rf"/region/{ID}\.reg", Region, shared),
         (rf"/export/cutouts\.({forms})", Export, shared),

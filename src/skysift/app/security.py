@@ -27,7 +27,7 @@ MOST_BODY = 2**20
 """Largest body of a request [byte]; uploads have a limit of their own."""
 ROUTES = re.compile(
     r"/(ws|favicon\.ico|assets/[\w.-]+|static/.*|components/.*"
-    r"|(thumbnail|cutout|region|export)/[^/]+|rating|upload)?"
+    r"|(thumbnail|context|cutout|region|export)/[^/]+|rating|upload)?"
 )
 """Paths behind the prefix that there are; everything else of Bokeh's and Panel's is closed."""
 PLACE_OF_NONCE = b"nonce-of-this-page-22."

@@ -3,7 +3,7 @@
 
 const SCORES = ["0", "1", "2", "3", "4", "5"];
 const JUDGEMENTS = [["i", "interesting"], ["a", "artefact"], ["b", "boring"]];
-const BIG = [384, 512, 768, 1024];
+const BIG = [256, 384, 512]; // sizes that share pictures in caches
 const CONTEXT = 384;
 
 function make(tag, attributes = {}, ...children) {
