@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from app_store import SmallStore, build
+from live import LiveApp, start_on
 
 from skysift.app.session import Session
 from skysift.app.survey import Survey
@@ -38,3 +40,13 @@ def session(survey: Survey) -> Session:
 def own_store(small_store: SmallStore, tmp_path: Path) -> Path:
     """A copy of the small store that a test may write to."""
     return Path(shutil.copytree(small_store.store.root, tmp_path / "store"))
+
+
+@pytest.fixture(scope="session")
+def live_app(small_store: SmallStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveApp]:
+    """The app on a copy of the small store, as a process behind a prefix; shared, so leave no mess that others see."""
+    store = tmp_path_factory.mktemp("live") / "store"
+    shutil.copytree(small_store.store.root, store)
+    app = start_on(store, "--prefix", "/sky")
+    yield app
+    app.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,7 +33,7 @@ def catalogue_columns(survey: Survey, columns: Columns) -> None:
         read = texts_of if text else numbers_of
         columns.add(
             field.name,
-            lambda column=column, read=read: read(column),
+            partial(read, column),
             text=text,
             unit=metadata.get("unit", ""),
             description=metadata.get("description", ""),
@@ -61,7 +62,7 @@ def add_clusters(survey: Survey, columns: Columns, artifact: Artifact) -> None:
     while (artifact.folder / f"level_{level}_assign.npy").is_file():
         columns.add(
             f"{survey.title(artifact)}: level {level}",
-            lambda level=level: _level(survey, artifact, level),
+            partial(_level, survey, artifact, level),
             description=f"Cluster at level {level}, 1 = the finest.",
         )
         level += 1
@@ -112,7 +113,7 @@ def _add_table(survey: Survey, columns: Columns, artifact: Artifact, name: str, 
         text = not _is_number(field.type)
         columns.add(
             f"{title}: {field.name}",
-            lambda field=field, text=text: _read_joined(survey, artifact, name, field.name, text=text),
+            partial(_read_joined, survey, artifact, name, field.name, text=text),
             text=text,
             description=description,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,7 +40,7 @@ def add_ratings(survey: Survey, columns: Columns) -> None:
     }
     for name in COLUMNS:
         text = name in ("rating: judgement", "rating: tags")
-        columns.add(name, lambda name=name: read(name), text=text, description=about[name])
+        columns.add(name, partial(read, name), text=text, description=about[name])
 
 
 def rating_columns(survey: Survey) -> dict[str, Array]:

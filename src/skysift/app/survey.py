@@ -69,6 +69,8 @@ class Survey:
             raise RequestError(f"{self.base.kind} {self.base.id[:12]} holds no cutouts: make it with other options.")
         self._lock = threading.RLock()
         self._rated_version = -1
+        self._related: list[Artifact] | None = None
+        self._names: dict[str, str] | None = None
         self.columns = Columns()
         self._join()
 
@@ -243,8 +245,7 @@ class Survey:
     def _join(self) -> None:
         from skysift.app import joining
 
-        self._related: list[Artifact] | None = None
-        self._names: dict[str, str] | None = None
+        self._related, self._names = None, None
         columns = Columns()
         joining.catalogue_columns(self, columns)
         adders: dict[str, Callable[..., None]] = joining.ADDERS
@@ -284,9 +285,7 @@ def find_base(store: Store, reference: str | None) -> tuple[Artifact, Artifact]:
     for base in (*features, opened, *(a for a in up if a.kind in SETS)):
         if _has_catalogue(base):
             return base, opened
-    raise RequestError(
-        f"{opened.kind} {opened.id[:12]} has no cutouts to look at: name features or a catalogue."
-    )
+    raise RequestError(f"{opened.kind} {opened.id[:12]} has no cutouts to look at: name features or a catalogue.")
 
 
 def keys_of(cutout_ids: Any) -> Keys:
