@@ -170,7 +170,7 @@ class Gate(Router):
 
     def __init__(self, application: Application, policy: Policy, keys: Keys) -> None:
         self.application, self.policy, self.keys = application, policy, keys
-        application.transforms.append(partial(Headers, policy))  # type: ignore[arg-type]
+        application.transforms.append(partial(Headers, policy))
 
     def find_handler(self, request: HTTPServerRequest, **_: Any) -> Any:
         """Return what answers a request."""

@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 
 from skysift.app import address
 from skysift.app.columns import words_of
+from skysift.app.pictures import COLOUR_MAPS, STRETCHES
 from skysift.app.ratings import COLUMNS, JUDGEMENTS
 from skysift.app.survey import Survey
 from skysift.errors import RequestError
 
 Rows = NDArray[np.int64]
 Filter = tuple[float, float] | frozenset[str]
-STRETCHES = ("zscale", "asinh", "linear", "log")
-COLOUR_MAPS = ("gray", "gray_r", "magma", "inferno", "viridis", "cividis")
 MOST_TAGS, MOST_TEXT = 16, 4000
 NO_ROWS: Rows = np.zeros(0, np.int64)
 
