@@ -33,7 +33,7 @@ REQUESTS: dict[str, dict[str, object]] = {
     "mislabels": {"features": IDS["features"], "folds": 4},
     "benchmark": {"features": IDS["features"], "encoder_of": "a", "dataset_of": "b", "draws": 3},
     "project": {"features": IDS["features"], "seed": 3},
-    "index": {"features": IDS["features"], "probes": 32},
+    "search-index": {"features": IDS["features"], "probes": 32},
 }
 
 GOLDEN = {
@@ -54,7 +54,7 @@ GOLDEN = {
     "mislabels": "43ed6bef2d3fc3681e9cfaed05ce48af",
     "benchmark": "1a6f2daf59c6b3413334426cd1a6d38a",
     "project": "a74c33a228c81f1a904da23404034603",
-    "index": "455527f987343d60e6e1d4efabafe5a6",
+    "search-index": "455527f987343d60e6e1d4efabafe5a6",
 }
 
 

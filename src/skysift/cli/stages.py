@@ -192,7 +192,7 @@ COMMANDS: dict[str, Command] = {
         LABELS,
     ),
     "project": Command("features", ("skysift project 5d01", "skysift project 5d01 --method pca")),
-    "index": Command("features", ("skysift index 5d01",)),
+    "search-index": Command("features", ("skysift search-index 5d01",)),
 }
 
 

@@ -26,7 +26,7 @@ STAGES = {
     "mislabels": "skysift.evaluation.stages:Mislabels",
     "benchmark": "skysift.evaluation.benchmark.stages:Benchmark",
     "project": "skysift.discovery.projection.stage:Project",
-    "index": "skysift.discovery.similar.stage:SearchIndex",
+    "search-index": "skysift.discovery.similar.stage:SearchIndex",
 }
 
 
