@@ -32,6 +32,7 @@ REQUESTS: dict[str, dict[str, object]] = {
     "classify": {"model": IDS["classifier"], "cutouts": IDS["cutouts"]},
     "mislabels": {"features": IDS["features"], "folds": 4},
     "benchmark": {"features": IDS["features"], "encoder_of": "a", "dataset_of": "b", "draws": 3},
+    "anomalies": {"features": IDS["features"], "score": ("knn", "som"), "neighbours": 9},
     "project": {"features": IDS["features"], "seed": 3},
     "search-index": {"features": IDS["features"], "probes": 32},
 }
@@ -53,6 +54,7 @@ GOLDEN = {
     "classify": "457eba1a65e97ed4aa4d9a980ef0da44",
     "mislabels": "43ed6bef2d3fc3681e9cfaed05ce48af",
     "benchmark": "1a6f2daf59c6b3413334426cd1a6d38a",
+    "anomalies": "b2d375b36728336d2628f065e35fbd70",
     "project": "a74c33a228c81f1a904da23404034603",
     "search-index": "455527f987343d60e6e1d4efabafe5a6",
 }

@@ -191,6 +191,14 @@ COMMANDS: dict[str, Command] = {
         on_labels,
         LABELS,
     ),
+    "anomalies": Command(
+        "features",
+        (
+            "skysift anomalies 5d01",
+            "skysift anomalies 5d01 --score extent,isolation-forest,som",
+            "skysift anomalies 5d01 5d02   # several window sizes, or several encoders",
+        ),
+    ),
     "project": Command("features", ("skysift project 5d01", "skysift project 5d01 --method pca")),
     "search-index": Command("features", ("skysift search-index 5d01",)),
 }

@@ -25,6 +25,7 @@ STAGES = {
     "classify": "skysift.evaluation.stages:Classify",
     "mislabels": "skysift.evaluation.stages:Mislabels",
     "benchmark": "skysift.evaluation.benchmark.stages:Benchmark",
+    "anomalies": "skysift.discovery.stages:Anomalies",
     "project": "skysift.discovery.projection.stage:Project",
     "search-index": "skysift.discovery.similar.stage:SearchIndex",
 }
