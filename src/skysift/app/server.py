@@ -64,6 +64,7 @@ def make_server(survey: Survey, options: Options, keys: Keys, *, loop: Any = Non
         If the port is taken.
     """
     import panel as pn
+    from panel.io.resources import get_dist_path
     from panel.io.server import get_server
 
     from skysift.app import api
@@ -76,6 +77,8 @@ def make_server(survey: Survey, options: Options, keys: Keys, *, loop: Any = Non
         logging.getLogger(name).setLevel(logging.ERROR)
 
     def page() -> Any:
+        # otherwise Panel takes the style sheets of what is built later from the web
+        pn.state.curdoc.template_variables["dist_url"] = get_dist_path(cdn=False)
         session = Session(survey, user=options.user)
         location = pn.state.location
         if location is not None and location.search:
