@@ -6,6 +6,6 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "learner": ["ACQUISITIONS", "Learner"],
-        "lessons": ["Lessons", "lessons"],
+        "teaching": ["Lessons", "lessons"],
     },
 )

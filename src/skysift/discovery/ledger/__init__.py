@@ -5,7 +5,8 @@ from skysift._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "agreement": ["Agreement", "agreement", "cohen_kappa", "fleiss_kappa"],
+        "address": ["default_ledger"],
+        "kappa": ["Agreement", "agreement", "cohen_kappa", "fleiss_kappa"],
         "book": ["Ledger"],
         "exchange": ["export_ratings", "import_ratings"],
         "rating": ["JUDGEMENTS", "Rating"],

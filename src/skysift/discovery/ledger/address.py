@@ -125,3 +125,8 @@ def _begin(connection: object) -> None:
     writes = connection.get_execution_options().get(WRITES, False)
     # a transaction that reads first and writes later would fail where another one wrote in between
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def default_ledger(store: str | os.PathLike[str]) -> str:
+    """Return the ledger that SKYSIFT_LEDGER names, else `ledger.sqlite` in a store's folder."""
+    return os.environ.get("SKYSIFT_LEDGER") or str(Path(store) / "ledger.sqlite")

@@ -235,11 +235,14 @@ class Ledger:
                 rows.extend(connection.execute(part).all())
         return table_of(sorted(rows, key=lambda row: row.number))
 
-    def current(self, *, user: str | None = None, until: int | None = None) -> Any:
+    def current(
+        self, *, cutout_ids: Sequence[str] | None = None, user: str | None = None, until: int | None = None
+    ) -> Any:
         """Return what each user thinks of each cutout now, without what was taken back.
 
         Judgement and score are those of the user's latest rating of the cutout that gave one of them; the comment is
-        the latest; tags add up, and `-ring` takes `ring` away.
+        the latest; tags add up, and `-ring` takes `ring` away. Arguments are those of
+        `ratings`.
 
         Returns
         -------
@@ -247,7 +250,7 @@ class Ledger:
             cutout_id, user, judgement, score, tags, comment, time (of the latest), model; in the order of the first
             rating of each.
         """
-        return latest(self.ratings(user=user, until=until))
+        return latest(self.ratings(cutout_ids=cutout_ids, user=user, until=until))
 
     def users(self) -> list[str]:
         """Return the names of all who rated, in alphabetical order."""
