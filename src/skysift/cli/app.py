@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from cyclopts import App, Group, Parameter
+from cyclopts import App, Parameter
 
-from skysift.cli.registration import add
+from skysift.cli.registration import DISCOVERY, add
 from skysift.cli.running import StoreOption
 from skysift.errors import RequestError
-
-GROUP = Group("Discovery", sort_key=3)
 
 
 def register(app: App) -> None:
     """Add the command."""
-    add(app, serve_app, "app", GROUP)
+    add(app, serve_app, "app", DISCOVERY)
 
 
 def serve_app(

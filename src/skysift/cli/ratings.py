@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Group, Parameter
 
-from skysift.cli.registration import add
+from skysift.cli.registration import DISCOVERY, add
 from skysift.cli.running import StoreOption, open_store
 from skysift.errors import RequestError
 
 if TYPE_CHECKING:
     from skysift.discovery.ledger import Ledger
 
-DISCOVERY = Group("Discovery", sort_key=2)
 GROUP = Group("Ratings", sort_key=1)
 HELP = """Ratings of cutouts by people, in an append-only ledger: nothing is ever deleted, an undo is a further row.
 

@@ -8,6 +8,9 @@ from collections.abc import Callable, Sequence
 
 from cyclopts import App, Group
 
+DISCOVERY = Group("Discovery", sort_key=2)
+"""The commands that search, show and rate."""
+
 HEADING = re.compile(r"^Examples:?\n(?:-+\n)?", re.MULTILINE)
 
 
