@@ -12,13 +12,13 @@ COLOURS = ("#0b5c96", "#b86200", "#1b7f5c", "#8a4f9e", "#b3261e", "#52606d")
 SOFT, LINE = "#52606d", "#dfe3e8"
 
 
-def plot(title: str, x: str, y: str) -> Any:
+def plot(title: str, x: str, y: str, *, height: int = 220, **options: Any) -> Any:
     """Return an empty figure in the look of the app."""
     from bokeh.plotting import figure
 
     made = figure(
-        height=220, sizing_mode="stretch_width", toolbar_location=None, title=title, x_axis_label=x, y_axis_label=y,
-        min_border=4, tools="",
+        height=height, sizing_mode="stretch_width", toolbar_location=None, title=title, x_axis_label=x, y_axis_label=y,
+        min_border=4, tools="", **options,
     )  # fmt: skip
     made.title.text_font_size, made.title.text_color, made.title.text_font_style = "13px", INK, "bold"
     made.outline_line_color = None
@@ -31,7 +31,9 @@ def plot(title: str, x: str, y: str) -> Any:
         axis.minor_tick_line_color = None
         axis.axis_label_standoff = 6
     made.grid.grid_line_color = "#eef1f4"
-    made.x_range.start = made.y_range.start = 0
+    made.x_range.start = 0
+    if not options:
+        made.y_range.start = 0
     return made
 
 
