@@ -13,7 +13,7 @@ from panel.custom import JSComponent
 HERE = Path(__file__).parent
 
 
-class _Part(JSComponent):
+class Part(JSComponent):
     """A component whose messages a function takes.
 
     Parameters
@@ -33,7 +33,7 @@ class _Part(JSComponent):
             self._receive(data)
 
 
-class Grid(_Part):
+class Grid(Part):
     """Thumbnails in rows; only those in view are in the page, and what they show is asked for when it is needed."""
 
     total = param.Integer(default=0, doc="Cutouts in the grid.")
@@ -54,7 +54,7 @@ class Grid(_Part):
         self._send_msg({"generation": self.generation, "first": first, "cells": cells})
 
 
-class Controls(_Part):
+class Controls(Part):
     """A strip of controls that `skysift.app.parts.items` describes; messages are {name, value}."""
 
     items = param.List(default=[], doc="What is in the strip.")
@@ -69,7 +69,7 @@ class Controls(_Part):
         self._send_msg({"file": {"name": name, "type": kind, "data": base64.b64encode(data).decode()}})
 
 
-class Filters(_Part):
+class Filters(Part):
     """Filters by histograms and lists of words."""
 
     columns = param.List(default=[], doc="(name, group) of the columns to choose from.")
