@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skysift.cutouts.catalogue import Catalogue
+from skysift.discovery.projection.components import PrincipalComponents
 from skysift.metrics.embedding import rankme, vendi_score
 from skysift.report.blocks import Block, Section, Table
 from skysift.report.data import encoder_name, generator, load_json, load_tree
@@ -50,20 +51,10 @@ def make(family: Family) -> Section | None:
 
 
 def project(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the first two principal components, shape (n, 2), and their shares of the variance.
-
-    Signs are fixed so that the largest coefficient of each component is positive.
-    """
-    centred = values - values.mean(axis=0)
-    eigenvalues, vectors = np.linalg.eigh(centred.T @ centred)
-    vectors = vectors[:, ::-1][:, :2]
-    signs = np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(vectors.shape[1])])
-    places = centred @ (vectors * np.where(signs == 0, 1, signs))
-    if places.shape[1] < 2:
-        places = np.column_stack([places, np.zeros(len(places))])
-    total = max(float(eigenvalues.sum()), 1e-300)
-    shares = np.append(eigenvalues[::-1], 0.0)[:2] / total
-    return places, shares
+    """Return the first two principal components, shape (n, 2), and their shares of the variance."""
+    components = PrincipalComponents.fit(values, 2)
+    missing = 2 - len(components.shares)
+    return np.pad(components(values), ((0, 0), (0, missing))), np.pad(components.shares, (0, missing))
 
 
 def _map(
