@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
+from skysift.discovery.selection.options import Selecting
 from skysift.store.fields import Input
 from skysift.store.stage import Stage
 
@@ -29,13 +30,16 @@ SECONDS_A_ROW: Mapping[str, float] = {
 }
 
 
-class Anomalies(Stage):
-    """Rank cutouts by how unusual they are, without labels.
+class Anomalies(Selecting, Stage):
+    """Rank cutouts by how unusual they are, without labels or with a few.
 
     Each score is a column of `scores.parquet` in [0, 1], 1 the most anomalous, with the raw number beside it;
-    `ensemble` is their rank average and `rank` counts from the most anomalous. Cutouts of several window sizes, in one set of
-    features or in several, are ranked within their size and merged; a cutout that several sets of features hold (of
-    several encoders) gets the mean. `anomalies.vot` holds the 10,000 most anomalous with their positions.
+    `ensemble` is their rank average and `rank` counts from the most anomalous. Cutouts of several window sizes, in one
+    set of features or in several, are ranked within their size and merged; a cutout that several sets of features hold
+    (of several encoders) gets the mean. `anomalies.vot` holds the 10,000 most anomalous with their positions.
+
+    With `labels`, forests are grown on the features that tell interesting cutouts from ordinary ones, the best of them
+    ranks, and all rankings are scored on labelled cutouts that were held out (`crossing.parquet`, `curves.parquet`).
     """
 
     kind: ClassVar[str] = "anomalies"
@@ -65,6 +69,9 @@ class Anomalies(Stage):
     map_epochs: PositiveInt = Field(10, description="Passes over the cutouts when that map is trained.")
     threshold: float = Field(5.0, gt=0, description="Of islands, over the cutout's median [its rms].")
     seed: NonNegativeInt = Field(0, description="Seed of random choices.")
+    candidates: bool = Field(
+        False, description="Group windows of one object on the sky: a column `candidate` and `candidates.parquet`."
+    )
 
     @field_validator("score")
     @classmethod
@@ -84,7 +91,7 @@ class Anomalies(Stage):
             "rows_at_most": rows_in,
             "disk_bytes": 2e5 + (150.0 + 10.0 * len(self.score)) * rows_in,
             "memory_bytes": 6e8 + 4096.0 * min(rows_in, 1e6),
-            "seconds": 3 + rows_in * sum(SECONDS_A_ROW[name] for name in self.score),
+            "seconds": 3 + rows_in * (sum(SECONDS_A_ROW[name] for name in self.score) + self.seconds_a_row),
         }
 
     def run(self, context: Context) -> dict[str, Any]:

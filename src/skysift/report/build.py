@@ -25,6 +25,7 @@ SECTIONS = (
     "clusters",
     "training",
     "embedding",
+    "anomalies",
     "evaluation",
     "classification",
     "mislabels",

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from skysift.curation.transform import Transform, prepared
-from skysift.cutouts.catalogue import Catalogue, write_table
+from skysift.cutouts.catalogue import Catalogue
 from skysift.cutouts.merging import drop_repeats
 from skysift.cutouts.pixels import PixelSource
-from skysift.cutouts.place import place_columns, table_field
+from skysift.discovery.candidates import write_candidates
 from skysift.discovery.ranking import ensemble_of, normalised_ranks, places, size_groups
 from skysift.discovery.scores.base import FeatureScore, ImageScore, PixelScore, Raw, Score
 from skysift.discovery.scores.complexity import Complexity
@@ -28,28 +27,15 @@ from skysift.discovery.scores.pixel_std import PixelStd
 from skysift.discovery.scores.pixels import read_pixels
 from skysift.discovery.scores.reconstruction import Reconstruction
 from skysift.discovery.scores.som import MapError
+from skysift.discovery.scores.write import ranking_table, write_ranking
+from skysift.discovery.selection.work import select_by_labels
 from skysift.errors import RequestError, Stopped
 from skysift.store.artifact import Artifact
 from skysift.tables.features import FeatureTable
-from skysift.tables.votable import write_votable
 
 if TYPE_CHECKING:
     from skysift.discovery.stages import Anomalies
     from skysift.store.context import Context
-
-SCORES_FILE, VOTABLE = "scores.parquet", "anomalies.vot"
-VOTABLE_ROWS = 10_000
-MEANING = {
-    "extent": "Largest ratio of an island's sum to its brightest pixel [pixel].",
-    "isolation-forest": "Isolation forest: 2^(-depth / expected depth).",
-    "knn": "Distance to the nearest neighbours in feature space.",
-    "lof": "Local outlier factor.",
-    "complexity": "Coarse-grained complexity [byte].",
-    "som": "Distance to the nearest unit of a map of small images, over flips and quarter turns.",
-    "reconstruction": "Mean squared error of what the decoder painted in.",
-    "pixel-std": "Minus the standard deviation of the pixels.",
-    "islands": "Number of islands of emission.",
-}
 
 MAKERS: Mapping[str, Callable[[Anomalies, str], Score]] = {
     "isolation-forest": lambda stage, _: IsolationForest(stage.trees, stage.max_samples or "auto", stage.seed),
@@ -100,11 +86,21 @@ def run_anomalies(stage: Anomalies, context: Context) -> dict[str, Any]:
     groups = size_groups(catalogue.windows)
     ensemble, mean = ensemble_of(normalised, groups)
     rank = places(ensemble, mean, catalogue.column("cutout_id").astype(str))
+    counts: dict[str, Any] = {}
+    if stage.selects:
+        found = select_by_labels(stage, context, sources, catalogue, groups, {**normalised, "ensemble": ensemble})
+        raw, normalised, counts = raw | found.raw, normalised | found.normalised, found.counts
+        chosen = found.normalised[found.chosen]
+        rank = places(chosen, found.raw[found.chosen], catalogue.column("cutout_id").astype(str))
     catalogue.write(context.folder)
-    table = _table(catalogue, raw, normalised, ensemble, rank)
-    write_table(table, context.folder / SCORES_FILE)
-    _write_votable(catalogue, table, rank, context.folder / VOTABLE, stage)
-    return {"rows": len(catalogue), "scores": len(stage.score), "sizes": len(groups), "features": len(sources)}
+    table = ranking_table(catalogue, raw, normalised, ensemble, rank)
+    if stage.candidates:
+        ids, counts["candidates"] = write_candidates(context)
+        field = table_field("candidate", pa.string(), "Object on the sky, shared by windows that show it.", "meta.id")
+        table = table.append_column(field, pa.array(ids, pa.string()))
+    write_ranking(catalogue, table, context.folder, stage.score)
+    made = {"rows": len(catalogue), "scores": len(stage.score), "sizes": len(groups), "features": len(sources)}
+    return made | counts
 
 
 def chosen_columns(stage: Anomalies, table: FeatureTable, context: Context) -> NDArray[np.int64] | None:  # noqa: ARG001
@@ -163,13 +159,30 @@ def _score_source(stage: Anomalies, source: Artifact, scores: Mapping[str, Score
         image = next((score.preprocess for score in of_images.values()), None)
         pixels = PixelSource.open(_cutouts_of(source, context), locate=context.locate)
         raw, images = read_pixels(pixels, of_pixels, image, context, f"pixels {source.id[:8]}")
-    columns = chosen_columns(stage, table, context)
     compared = {name: score for name, score in scores.items() if isinstance(score, FeatureScore | ImageScore)}
-    cost = sum(score.cost for score in compared.values())
-    with context.progress.bar(max(1, round(cost * len(table))), f"scores {source.id[:8]}") as bar:
+    if compared:
+        raw |= _compare(stage, source, compared, groups, images, context)
+    raw = {name: raw[name] for name in scores}
+    return Scored(catalogue, raw, {name: _within(column, groups) for name, column in raw.items()})
+
+
+def _compare(
+    stage: Anomalies,
+    source: Artifact,
+    scores: Mapping[str, FeatureScore | ImageScore],
+    groups: Sequence[NDArray[np.int64]],
+    images: NDArray[np.float32] | None,
+    context: Context,
+) -> dict[str, Raw]:
+    """Compute the scores that compare cutouts, each within its group; those that an earlier run finished are read."""
+    table = FeatureTable.open(source)
+    columns = chosen_columns(stage, table, context)
+    raw = {name: np.full(len(table), np.nan) for name in scores}
+    total = round(sum(score.cost for score in scores.values()) * len(table))
+    with context.progress.bar(max(1, total), f"scores {source.id[:8]}") as bar:
         for number, rows in enumerate(groups):
             points = None
-            for name, score in compared.items():
+            for name, score in scores.items():
                 path = context.scratch / f"{source.id}-{number}-{name}.npy"
                 bar.note(name)
                 begun = bar.done
@@ -184,9 +197,8 @@ def _score_source(stage: Anomalies, source: Artifact, scores: Mapping[str, Score
                         found = score.of_features(points, advance)
                     _save(path, found)
                 bar.advance(max(0, round(score.cost * len(rows)) - (bar.done - begun)))
-                raw.setdefault(name, np.full(len(table), np.nan))[rows] = np.load(path)
-    raw = {name: raw[name] for name in scores}
-    return Scored(catalogue, raw, {name: _within(column, groups) for name, column in raw.items()})
+                raw[name][rows] = np.load(path)
+    return raw
 
 
 def _points(
@@ -262,36 +274,3 @@ def _save(path: Path, values: Raw) -> None:
 def _stop_if_asked(context: Context) -> None:
     if context.should_stop():
         raise Stopped("stopped between two scores; the same command carries on after the last finished one")
-
-
-def _table(
-    catalogue: Catalogue, raw: Mapping[str, Raw], normalised: Mapping[str, Raw], ensemble: Raw, rank: NDArray[np.int64]
-) -> Any:
-    """Return the table of scores, in the catalogue's order."""
-    fields = [table_field("cutout_id", pa.string(), "Digest of mosaic, HDU, plane and window.", "meta.id;meta.main")]
-    columns: list[Any] = [catalogue.table.column("cutout_id").cast(pa.string()).combine_chunks()]
-    for name in raw:
-        column = name.replace("-", "_")
-        said = MEANING[name]
-        fields += [
-            table_field(column, pa.float32(), f"Rank by {name}, 1 the most anomalous.", "stat.rank"),
-            table_field(f"{column}_raw", pa.float32(), said, "stat.value"),
-        ]
-        columns += [pa.array(normalised[name].astype(np.float32)), pa.array(raw[name].astype(np.float32))]
-    fields += [
-        table_field("ensemble", pa.float32(), "Rank by the mean of all ranks, 1 the most anomalous.", "stat.rank"),
-        table_field("rank", pa.int64(), "Place in the ranking, from 1.", "meta.number;stat.rank"),
-    ]
-    columns += [pa.array(ensemble.astype(np.float32)), pa.array(rank)]
-    return pa.Table.from_arrays(columns, schema=pa.schema(fields))
-
-
-def _write_votable(catalogue: Catalogue, table: Any, rank: NDArray[np.int64], path: Path, stage: Anomalies) -> None:
-    """Write the most anomalous with their positions, the first one first."""
-    first = pa.array(rank.argsort()[:VOTABLE_ROWS])
-    place_fields, place = place_columns(catalogue.table.take(first))
-    scores = table.take(first).drop_columns(["cutout_id"])
-    fields = [*place_fields, *scores.schema]
-    both = pa.Table.from_arrays([*place, *scores.columns], schema=pa.schema(fields))
-    said = f"The {len(first)} most anomalous of {len(rank)} cutouts by {', '.join(stage.score)}"
-    write_votable(both, path, name="anomalies", description=said)

@@ -10,6 +10,6 @@ __getattr__, __dir__, __all__ = attach(
         "frames": ["Frames", "read_frames"],
         "importance": ["Importance", "find_importance"],
         "options": ["Selecting"],
-        "work": ["Selected", "select"],
+        "work": ["Selected", "select_by_labels"],
     },
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from skysift.store.fields import Source
 
@@ -39,3 +39,21 @@ class Selecting(BaseModel):
     label_parts: int = Field(
         2, ge=2, description="One of so many parts of the labelled cutouts is held out and scored; the others select."
     )
+
+    @model_validator(mode="after")
+    def _labels_once(self) -> Selecting:
+        if self.labels is not None and self.own_labels:
+            raise ValueError("labels come from a table or from the catalogue: leave out labels or own_labels")
+        return self
+
+    @property
+    def selects(self) -> bool:
+        """Whether labels are used."""
+        return self.labels is not None or self.own_labels
+
+    @property
+    def seconds_a_row(self) -> float:
+        """Time that the forests take for a cutout, about [s]."""
+        if not self.selects:
+            return 0.0
+        return len(self.top) * (2e-2 if self.scan else 4e-4)
