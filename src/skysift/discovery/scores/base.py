@@ -7,7 +7,7 @@ small images of all cutouts. To add one, write a file with a class of one of the
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,7 @@ def nothing(rows: int) -> None:
 class FeatureScore(Protocol):
     """Compares each cutout's features with those of the others."""
 
-    cost: float
+    cost: ClassVar[float]
     """Time for a cutout [ms, about, of 50,000 with 512 features]."""
 
     def of_features(self, features: Array, advance: Advance = nothing) -> Raw:
@@ -58,9 +58,12 @@ class PixelScore(Protocol):
 class ImageScore(Protocol):
     """Compares a small image of each cutout with those of the others."""
 
-    cost: float
-    preprocess: Preprocess
-    """Makes the images."""
+    cost: ClassVar[float]
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """Makes the images."""
+        ...
 
     def of_images(self, images: Array, advance: Advance = nothing) -> Raw:
         """Flattened images (N, channels * side * side) -> scores (N,)."""

@@ -14,7 +14,7 @@ from skysift.curation.transform import Transform, prepared
 from skysift.cutouts.catalogue import Catalogue
 from skysift.cutouts.merging import drop_repeats
 from skysift.cutouts.pixels import PixelSource
-from skysift.discovery.candidates import write_candidates
+from skysift.discovery.candidates import with_candidates
 from skysift.discovery.ranking import ensemble_of, normalised_ranks, places, size_groups
 from skysift.discovery.scores.base import FeatureScore, ImageScore, PixelScore, Raw, Score
 from skysift.discovery.scores.complexity import Complexity
@@ -95,17 +95,10 @@ def run_anomalies(stage: Anomalies, context: Context) -> dict[str, Any]:
     catalogue.write(context.folder)
     table = ranking_table(catalogue, raw, normalised, ensemble, rank)
     if stage.candidates:
-        ids, counts["candidates"] = write_candidates(context)
-        field = table_field("candidate", pa.string(), "Object on the sky, shared by windows that show it.", "meta.id")
-        table = table.append_column(field, pa.array(ids, pa.string()))
+        table, counts["candidates"] = with_candidates(table, context)
     write_ranking(catalogue, table, context.folder, stage.score)
     made = {"rows": len(catalogue), "scores": len(stage.score), "sizes": len(groups), "features": len(sources)}
     return made | counts
-
-
-def chosen_columns(stage: Anomalies, table: FeatureTable, context: Context) -> NDArray[np.int64] | None:  # noqa: ARG001
-    """Return which of the features are used; None: all. The place for a choice of features by labels."""
-    return None
 
 
 def merged(parts: Sequence[Scored], names: Sequence[str]) -> tuple[Catalogue, dict[str, Raw], dict[str, Raw]]:
@@ -176,7 +169,6 @@ def _compare(
 ) -> dict[str, Raw]:
     """Compute the scores that compare cutouts, each within its group; those that an earlier run finished are read."""
     table = FeatureTable.open(source)
-    columns = chosen_columns(stage, table, context)
     raw = {name: np.full(len(table), np.nan) for name in scores}
     total = round(sum(score.cost for score in scores.values()) * len(table))
     with context.progress.bar(max(1, total), f"scores {source.id[:8]}") as bar:
@@ -193,7 +185,7 @@ def _compare(
                         found = score.of_images(_rows_of(images, rows), advance)
                     else:
                         if points is None:
-                            points = _points(stage, table, rows, columns, context.scratch / f"{source.id}-{number}")
+                            points = _points(stage, table, rows, context.scratch / f"{source.id}-{number}")
                         found = score.of_features(points, advance)
                     _save(path, found)
                 bar.advance(max(0, round(score.cost * len(rows)) - (bar.done - begun)))
@@ -201,12 +193,9 @@ def _compare(
     return raw
 
 
-def _points(
-    stage: Anomalies, table: FeatureTable, rows: NDArray[np.int64], columns: NDArray[np.int64] | None, path: Path
-) -> NDArray[np.float32]:
-    """Return the features of some rows as they are compared: chosen and transformed."""
+def _points(stage: Anomalies, table: FeatureTable, rows: NDArray[np.int64], path: Path) -> NDArray[np.float32]:
+    """Return the features of some rows as they are compared: transformed."""
     x: NDArray[Any] = table.array if len(rows) == len(table) else table.take(rows)
-    x = x if columns is None else np.asarray(x[:, columns])
     transform = Transform.fit(x, stage.transform, stage.components)
     return prepared(x, transform, path.with_suffix(".points.npy"))
 
