@@ -10,85 +10,29 @@ sky they share; so does a window without emission or without a position.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from skysift.cutouts.catalogue import Catalogue
+from skysift.cutouts.catalogue import Catalogue, write_table
 from skysift.cutouts.pixels import PixelSource
-from skysift.sky.islands import find_islands
+from skysift.cutouts.place import table_field
+from skysift.discovery.emission import Emission, measure_emission
+
+if TYPE_CHECKING:
+    from skysift.store.context import Context
 
 Rows = NDArray[np.int64]
 Float = NDArray[np.float64]
-THRESHOLD = 5.0
-BLOCK = 256
+SHARD = 2048
+CANDIDATES = "candidates.parquet"
 LEAST_TOLERANCE = 2.0
 """Peaks of two mosaics coincide within half the larger beam, at least within this [pixel]."""
-
-
-@dataclass(frozen=True)
-class Emission:
-    """The brightest island of each of N windows.
-
-    Attributes
-    ----------
-    counts : ndarray (N,) int64
-        Pixels of the island; 0 without one.
-    pixels : ndarray (sum of counts, 2) int32
-        x, y in the mosaic [pixel].
-    peaks : ndarray (N, 2) int32
-        x, y of the brightest pixel.
-    peak, snr : ndarray (N,) float64
-        Its brightness over the background [unit of the mosaic], and over the noise; NaN without an island.
-    """
-
-    counts: Rows
-    pixels: NDArray[np.int32]
-    peaks: NDArray[np.int32]
-    peak: Float
-    snr: Float
-
-    @classmethod
-    def concat(cls, parts: Sequence[Emission]) -> Emission:
-        """Put the emission of several groups of windows one after another."""
-        names = ("counts", "pixels", "peaks", "peak", "snr")
-        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
-
-
-def measure_emission(pixels: PixelSource, rows: Sequence[int] | Rows, threshold: float = THRESHOLD) -> Emission:
-    """Find the brightest island of some windows.
-
-    Parameters
-    ----------
-    pixels : PixelSource
-        Cutouts.
-    rows : sequence of int
-        Which.
-    threshold : float
-        Of an island over the window's median [its rms].
-    """
-    chosen = np.asarray(rows, np.int64)
-    corners = pixels.windows[chosen, :2]
-    parts = [np.empty((0, 2), np.int32)]
-    counts = np.zeros(len(chosen), np.int64)
-    peaks = np.zeros((len(chosen), 2), np.int32)
-    peak, snr = np.full(len(chosen), np.nan), np.full(len(chosen), np.nan)
-    for start in range(0, len(chosen), BLOCK):
-        for i, image in enumerate(pixels.read(chosen[start : start + BLOCK]), start):
-            islands = find_islands(image, threshold=threshold)
-            if not len(islands):
-                continue
-            best = int(islands.peak.argmax())
-            y, x = np.nonzero(islands.labels == best + 1)
-            parts.append((np.stack([x, y], axis=1) + corners[i]).astype(np.int32))
-            counts[i] = len(x)
-            peaks[i] = (islands.peak_x[best], islands.peak_y[best]) + corners[i]
-            peak[i], snr[i] = islands.peak[best], islands.snr[best]
-    return Emission(counts, np.concatenate(parts), peaks, peak, snr)
 
 
 @dataclass(frozen=True)
@@ -171,6 +115,41 @@ def group_windows(catalogue: Catalogue, emission: Emission) -> Candidates:
     ra, dec, pixel, beam = _sky_peaks(catalogue, placed, emission)
     label = _across_images(label, image, placed, emission, ra, dec, np.maximum(beam / 2, LEAST_TOLERANCE * pixel))
     return _described(label, catalogue, emission, ra, dec)
+
+
+def with_candidates(table: Any, context: Context) -> tuple[Any, int]:
+    """Group the windows of the catalogue in `context.folder` and write `candidates.parquet` beside it.
+
+    The islands are found on the engine, in shards that survive a kill.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        In the order of the catalogue.
+    context : Context
+        Of the running stage.
+
+    Returns
+    -------
+    table : pyarrow.Table
+        With the candidate of each row in a further column, `candidate`.
+    count : int
+        Of candidates.
+    """
+    catalogue = Catalogue.open(context.folder)
+    pixels = PixelSource.open(context.folder, context.locate)
+    blocks = [range(start, min(start + SHARD, len(pixels))) for start in range(0, len(pixels), SHARD)]
+    paths = context.sharded(partial(_measure_shard, pixels), blocks, label="candidates", suffix=".npz")
+    found = group_windows(catalogue, Emission.concat([Emission.open(path) for path in paths]))
+    described = found.table(catalogue)
+    write_table(described, context.folder / CANDIDATES)
+    ids = described.column("candidate_id").take(pa.array(found.of_window))
+    field = table_field("candidate", pa.string(), "Object on the sky, one for all windows that show it.", "meta.id")
+    return table.append_column(field, ids), len(found)
+
+
+def _measure_shard(pixels: PixelSource, rows: range, out: Path) -> None:
+    measure_emission(pixels, rows).save(out)
 
 
 def first_windows(catalogue: Catalogue, pixels: PixelSource, rows: Rows) -> Rows:
