@@ -2,4 +2,6 @@
 
 from skysift._lazy import attach
 
-__getattr__, __dir__, __all__ = attach(__name__, {})
+__getattr__, __dir__, __all__ = attach(
+    __name__, {"jupyter": ["show"], "session": ["Session"], "survey": ["Survey"], "screen": ["Screen"]}
+)

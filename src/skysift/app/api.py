@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from tornado.web import HTTPError, RequestHandler, StaticFileHandler
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from tornado.web import HTTPError, RequestHandler, StaticFileHandler, stream_request_body
 
 from skysift.app.pictures import COLOUR_MAPS, STRETCHES, Thumbnails, png_bytes
+from skysift.app.runs.taking_in import MOST_BYTES, Upload
 from skysift.errors import RequestError, SkysiftError
 
 if TYPE_CHECKING:
@@ -22,12 +24,22 @@ if TYPE_CHECKING:
 
 ASSETS = Path(__file__).parent / "assets"
 ID = r"([0-9a-f]{16})"
+MARKUP = re.compile(r"<\s*[a-zA-Z/!?]|[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 FORMATS = {"csv": "csv", "parquet": "parquet", "vot": "votable"}
 THREADS = 4
 """Pictures and files are made beside the event loop."""
 M = TypeVar("M", bound=BaseModel)
 CutoutId = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
-Text = Annotated[str, Field(max_length=64, min_length=1)]
+
+
+def _plain(text: str) -> str:
+    """Return a text, or refuse it: markup and control characters have no place in what other users will see."""
+    if MARKUP.search(text):
+        raise ValueError("markup or control characters")
+    return text
+
+
+Name = Annotated[str, Field(max_length=64, min_length=1), AfterValidator(_plain)]
 log = logging.getLogger(__name__)
 
 
@@ -54,12 +66,12 @@ class Judged(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     cutout_ids: list[CutoutId] = Field(min_length=1, max_length=1000)
-    user: Text
+    user: Name
     judgement: Literal["interesting", "artefact", "boring"] | None = None
     score: int | None = Field(None, ge=0, le=5)
-    tags: list[Text] = Field(default_factory=list, max_length=16)
-    comment: str = Field("", max_length=4000)
-    model: str = Field("", max_length=64)
+    tags: list[Name] = Field(default_factory=list, max_length=16)
+    comment: Annotated[str, AfterValidator(_plain)] = Field("", max_length=4000)
+    model: Annotated[str, AfterValidator(_plain)] = Field("", max_length=64)
 
 
 class Wanted(BaseModel):
@@ -237,6 +249,55 @@ class Rate(Handler):
         self.finish({"rated": await self.apart(rate)})
 
 
+@stream_request_body
+class Uploaded(Handler):
+    """`POST /upload?name=FILE.safetensors`: a checkpoint for the screen "Runs", piece by piece to the disk."""
+
+    upload: Upload | None = None
+
+    def prepare(self) -> None:
+        """Check what is announced before any of it is taken."""
+        if self.request.headers.get("Content-Type", "") != "application/octet-stream":
+            raise HTTPError(415, reason="the body must be application/octet-stream")
+        names = self.request.query_arguments.get("name", [])
+        announced = self.request.headers.get("Content-Length", "")
+        if len(names) != 1 or not announced.isdecimal():
+            raise HTTPError(400, reason="name and length are needed")
+        self.request.connection.set_max_body_size(MOST_BYTES)  # type: ignore[union-attr]
+        try:
+            self.upload = Upload(self.survey.store, names[0].decode("utf-8", "replace"), int(announced))
+        except RequestError as error:
+            raise HTTPError(422, reason=str(error).replace("\n", " ")) from None
+        except OSError as error:
+            raise HTTPError(422, reason=f"the store can't be written to ({error.strerror})") from None
+
+    def data_received(self, chunk: bytes) -> None:
+        """Take a piece."""
+        if self.upload is not None:
+            self.upload.write(chunk)
+
+    def post(self) -> None:
+        """Put the whole file in its place."""
+        assert self.upload is not None
+        upload, self.upload = self.upload, None
+        try:
+            self.finish({"file": upload.finish()})
+        except RequestError as error:
+            raise HTTPError(422, reason=str(error)) from None
+        except FileExistsError:
+            raise HTTPError(422, reason="a file of that name is there already") from None
+
+    def on_finish(self) -> None:
+        """Forget what did not arrive whole."""
+        self.on_connection_close()
+
+    def on_connection_close(self) -> None:
+        """Forget what broke off."""
+        if self.upload is not None:
+            self.upload.abandon()
+            self.upload = None
+
+
 def patterns(survey: Survey) -> list[tuple[str, Any, dict[str, Any]]]:
     """Return the routes, without prefix."""
 
@@ -257,6 +318,7 @@ def patterns(survey: Survey) -> list[tuple[str, Any, dict[str, Any]]]:
         (rf"/region/{ID}\.reg", Region, shared),
         (rf"/export/cutouts\.({forms})", Export, shared),
         (r"/rating", Rate, shared),
+        (r"/upload", Uploaded, shared),
     ]
 
 

@@ -1,0 +1,1 @@
+"""What the screen "Runs" shows: artifacts, where they come from, how they were trained, and taking in a model."""
