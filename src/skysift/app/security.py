@@ -214,7 +214,8 @@ class Gate(Router):
         rest = [
             (k, v.decode("utf-8", "replace")) for k, vs in request.query_arguments.items() if k != TOKEN for v in vs
         ]
-        target = f"{self.policy.prefix}/" + (f"?{urlencode(rest)}" if rest else "")
+        home = "./" if request.path.endswith("/") else f"{self.policy.prefix}/"  # proxies may have cut the path
+        target = home + (f"?{urlencode(rest)}" if rest else "")
         flags = f"Path={self.policy.cookie_path}; HttpOnly; SameSite=Strict"
         flags += "; Secure" if request.protocol == "https" else ""
         header = None if cookie is None else f"{self.keys.cookie_name}={cookie}; {flags}"

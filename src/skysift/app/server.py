@@ -80,10 +80,9 @@ def make_server(survey: Survey, options: Options, keys: Keys, *, loop: Any = Non
         # otherwise Panel takes the style sheets of what is built later from the web
         pn.state.curdoc.template_variables["dist_url"] = get_dist_path(cdn=False)
         session = Session(survey, user=options.user)
-        location = pn.state.location
-        if location is not None and location.search:
-            session.from_url(location.search)
         shell = Shell(session)
+        if pn.state.location is not None:
+            shell.follow(pn.state.location)
         pn.state.curdoc.session_context.skysift_shell = shell
         pn.state.add_periodic_callback(shell.poll, POLL_MS)
         return shell.template()

@@ -28,8 +28,13 @@ _SAMPLE = 200_000  # values from which limits are found
 class Colouring(Protocol):
     """What gives pixels their colours."""
 
-    title: str
-    unit: str
+    @property
+    def title(self) -> str:
+        """What the colours stand for."""
+
+    @property
+    def unit(self) -> str:
+        """Of the values, "" where they have none."""
 
     def valued(self, rows: NDArray[np.int64]) -> Mask:
         """Return which of these rows have a value."""
