@@ -27,7 +27,7 @@ MOST_BODY = 2**20
 """Largest body of a request [byte]; uploads have a limit of their own."""
 ROUTES = re.compile(
     r"/(ws|favicon\.ico|assets/[\w.-]+|static/.*|components/.*"
-    r"|(thumbnail|context|cutout|region|export)/[^/]+|rating|upload)?"
+    r"|(thumbnail|context|cutout|region|export)/[^/]+|rating|upload|aladin)?"
 )
 """Paths behind the prefix that there are; everything else of Bokeh's and Panel's is closed."""
 PLACE_OF_NONCE = b"nonce-of-this-page-22."
@@ -158,6 +158,7 @@ class Policy:
                 "font-src 'self' data:",
                 f"connect-src 'self' ws://{host} wss://{host} blob:" + web,
                 "worker-src 'self' blob:",
+                "frame-src 'self'",
                 "base-uri 'none'",
                 "form-action 'self'",
                 "frame-ancestors " + " ".join(("'self'", *self.frames)),
@@ -270,7 +271,8 @@ class Headers(OutputTransform):
             nonce = secrets.token_urlsafe(16)
             chunk = chunk.replace(PLACE_OF_NONCE, nonce.encode(), 1)
         host = self._host if re.fullmatch(r"[\w.:\[\]-]{1,255}", self._host) else "localhost"
-        headers["Content-Security-Policy"] = self._policy.content_security(host, hashes, nonce)
+        if "Content-Security-Policy" not in headers:  # the sandboxed frame of Aladin Lite has a policy of its own
+            headers["Content-Security-Policy"] = self._policy.content_security(host, hashes, nonce)
         headers["Referrer-Policy"] = "no-referrer"
         headers["X-Content-Type-Options"] = "nosniff"
         headers["Cross-Origin-Resource-Policy"] = "same-origin"

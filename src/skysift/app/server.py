@@ -7,6 +7,7 @@ import re
 import secrets
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from skysift.app.security import MOST_BODY, Gate, Keys, Policy
 from skysift.app.survey import Survey
@@ -70,6 +71,7 @@ def make_server(survey: Survey, options: Options, keys: Keys, *, loop: Any = Non
     from skysift.app import api
     from skysift.app.session import Session
     from skysift.app.shell import POLL_MS, Shell
+    from skysift.app.sky.aladin import AladinPage
 
     pn.extension(notifications=False)
     pn.config.exception_handler = _on_exception
@@ -80,9 +82,8 @@ def make_server(survey: Survey, options: Options, keys: Keys, *, loop: Any = Non
         # otherwise Panel takes the style sheets of what is built later from the web
         pn.state.curdoc.template_variables["dist_url"] = get_dist_path(cdn=False)
         session = Session(survey, user=options.user)
+        session.from_url(urlencode(pn.state.session_args, doseq=True))
         shell = Shell(session)
-        if pn.state.location is not None:
-            shell.follow(pn.state.location)
         pn.state.curdoc.session_context.skysift_shell = shell
         pn.state.add_periodic_callback(shell.poll, POLL_MS)
         return shell.template()
@@ -99,7 +100,7 @@ def make_server(survey: Survey, options: Options, keys: Keys, *, loop: Any = Non
             loop=loop,
             title="skysift",
             websocket_origin=["*"],
-            extra_patterns=api.patterns(survey),
+            extra_patterns=[*api.patterns(survey), (r"/aladin", AladinPage)],
             include_headers=["Host", "User-Agent"],
             include_cookies=[],
             secret_key=secrets.token_bytes(32),
