@@ -21,7 +21,7 @@ def test_the_way_in(live_app):
     assert parts.hostname == "127.0.0.1"
     first = live_app.request(f"{parts.path}?{parts.query}&screen=map", cookie=False)
     assert first.status == 303
-    assert first.headers["location"] == "/sky/?screen=map"
+    assert first.headers["location"] == "./?screen=map"
     assert re.fullmatch(r"skysift-\w+=[\w-]{43}; Path=/sky; HttpOnly; SameSite=Strict", first.headers["set-cookie"])
     assert "token" not in first.headers["location"]
     again = live_app.request(f"{parts.path}?{parts.query}", cookie=False)

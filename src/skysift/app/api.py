@@ -134,9 +134,9 @@ class Handler(RequestHandler):
         except RequestError as error:
             log.warning("%s", error)
             raise HTTPError(422, reason="this can't be made; the terminal says why") from None
-        except SkysiftError as error:
+        except (SkysiftError, OSError) as error:
             log.warning("%s", error)
-            raise HTTPError(422, reason="the data are damaged; the terminal says where") from None
+            raise HTTPError(422, reason="the data can't be read; the terminal says why") from None
 
     def attach(self, data: bytes, name: str, kind: str) -> None:
         """Send a file."""
@@ -216,6 +216,8 @@ class Export(Handler):
         def make() -> bytes:
             session = Session(self.survey)
             session.from_url(self.request.query)
+            if session.message is not None:
+                raise RequestError(session.message[1])
             return _export(self.survey, session.shown(), form)
 
         self.attach(await self.apart(make), f"cutouts.{form}", "application/octet-stream")

@@ -45,7 +45,7 @@ def run(what: str | None, options: Options, *, store: str | None, ledger: str | 
         if asked:
             os._exit(128 + number)
         asked.append(number)
-        server.io_loop.add_callback_from_signal(server.io_loop.stop)
+        server.io_loop.asyncio_loop.call_soon_threadsafe(server.io_loop.stop)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)

@@ -82,7 +82,8 @@ def make_server(survey: Survey, options: Options, keys: Keys, *, loop: Any = Non
         # otherwise Panel takes the style sheets of what is built later from the web
         pn.state.curdoc.template_variables["dist_url"] = get_dist_path(cdn=False)
         session = Session(survey, user=options.user)
-        session.from_url(urlencode(pn.state.session_args, doseq=True))
+        if pn.state.session_args:
+            session.from_url(urlencode(pn.state.session_args, doseq=True))
         shell = Shell(session)
         pn.state.curdoc.session_context.skysift_shell = shell
         pn.state.add_periodic_callback(shell.poll, POLL_MS)

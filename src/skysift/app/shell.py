@@ -11,7 +11,7 @@ import panel as pn
 import param
 from panel.custom import JSComponent
 
-from skysift.app import screens
+from skysift.app import address, screens
 from skysift.app.screen import Screen
 from skysift.app.session import Session
 from skysift.errors import SkysiftError
@@ -34,6 +34,7 @@ class Frame(JSComponent):
     busy = param.Boolean(default=False)
     keys = param.List(default=[])
     key_help = param.List(default=[])
+    address = param.String(default="")
 
     _esm: ClassVar[Any] = ASSETS / "shell.js"
     _stylesheets: ClassVar[list[str]] = [(ASSETS / "shell.css").read_text()]
@@ -80,23 +81,26 @@ class Shell:
         session.param.watch(lambda event: self.frame.param.update(busy=event.new), "busy")
         session.param.watch(lambda event: self.frame.param.update(user=event.new), "user")
         session.param.watch(self._status, ["selection", "filters", "rated", "marked"])
+        session.param.watch(self._write_address, [*address.SHORT, "filters", "selection", "focus"])
         self._show()
         self._status()
 
     def template(self) -> Any:
         """Return the page for the server."""
-        page = pn.Template((ASSETS / "page.html").read_text(), location=True)
+        page = pn.Template((ASSETS / "page.html").read_text())
         page.add_panel("frame", self.frame)
         page.add_panel("main", self._main)
         page.add_variable("sk_root", "./")
         return page
 
     def receive(self, data: Any) -> None:
-        """Take a message of the browser: a key, or the user's name."""
+        """Take a message of the browser: a key, the user's name, or the address that it went back to."""
         if not isinstance(data, dict):
             return
         if isinstance(name := data.get("user"), str) and 0 < len(name.strip()) <= 64:
             self.session.user = " ".join(name.split())
+        if isinstance(query := data.get("address"), str) and query != self.session.to_url():
+            self.guard(lambda: self.session.from_url(query))
         if isinstance(key := data.get("key"), str) and key in self._keys:
             self.guard(self._keys[key])
 
@@ -121,6 +125,9 @@ class Shell:
             self.frame.last_error = str(error)
         else:
             self.frame.last_error = ""
+
+    def _write_address(self, *_: Any) -> None:
+        self.frame.address = self.session.to_url()
 
     def _navigate(self, event: Any) -> None:
         if event.new in self.screens:

@@ -6,7 +6,6 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -209,19 +208,6 @@ class Survey:
             if version != self._rated_version:
                 self._rated_version = version
                 add_ratings(self, self.columns)
-
-    def path_in_store(self, *parts: str) -> Path:
-        """Return a path below the store's folder.
-
-        Raises
-        ------
-        RequestError
-            If the parts lead outside.
-        """
-        path = self.store.root.joinpath(*parts).resolve()
-        if not path.is_relative_to(self.store.root.resolve()):
-            raise RequestError("That path is not in the store: give a name without '..'.")
-        return path
 
     @cached_property
     def _key_order(self) -> NDArray[np.int64]:

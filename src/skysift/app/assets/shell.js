@@ -154,6 +154,19 @@ export function render({ model, el }) {
       ...(model.last_error ? [make("span", { class: "error" }, model.last_error)] : []));
   };
   for (const name of ["survey_title", "busy", "user", "screen", "status", "last_error"]) model.on(name, update);
+  // -- the address ---------------------------------------------------------------------------------------------
+  let shown = model.screen;
+  const write = () => {
+    const target = location.pathname + model.address;
+    if (target === location.pathname + location.search) return;
+    if (model.screen !== shown) history.pushState(null, "", target);  // "back" leads to the screen before
+    else history.replaceState(null, "", target);
+    shown = model.screen;
+  };
+  const back = () => send({ address: location.search });
+  model.on("address", write);
+  addEventListener("popstate", back);
+
   model.on("msg:custom", (message) => {
     const what = message.data ?? message;
     if (what.toast) showToast(what.toast[0], what.toast[1]);
@@ -167,5 +180,8 @@ export function render({ model, el }) {
     if (known) send({ user: known });
     else ask();
   }
-  model.on("remove", () => document.removeEventListener("keydown", onkey));
+  model.on("remove", () => {
+    document.removeEventListener("keydown", onkey);
+    removeEventListener("popstate", back);
+  });
 }
