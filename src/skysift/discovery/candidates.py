@@ -31,6 +31,8 @@ Rows = NDArray[np.int64]
 Float = NDArray[np.float64]
 SHARD = 2048
 CANDIDATES = "candidates.parquet"
+WHOLE = 0.9
+"""Share of a candidate's peak that a window must reach to count as showing it whole."""
 LEAST_TOLERANCE = 2.0
 """Peaks of two mosaics coincide within half the larger beam, at least within this [pixel]."""
 
@@ -109,6 +111,9 @@ def group_windows(catalogue: Catalogue, emission: Emission) -> Candidates:
     Candidates
         The same for any order of the rows, but for the numbers.
     """
+    if not len(catalogue):
+        none = np.empty(0)
+        return Candidates(np.empty(0, np.int64), np.empty(0, np.int64), none, none, none, none)
     image = _images(catalogue)
     placed = np.isfinite(catalogue.column("ra")) & np.isfinite(catalogue.column("dec")) & (emission.counts > 0)
     label = _within_images(image, placed, emission)
@@ -253,9 +258,9 @@ def _described(label: Rows, catalogue: Catalogue, emission: Emission, ra: Float,
     brightest = _first_of_each(of_window, np.lexsort((ids, -strength, of_window)))
     windows = catalogue.windows
     centre = windows[:, :2] + (windows[:, 2:] - 1) / 2
-    # against the group's own brightest pixel where the window has it, else its own
+    # a window that an edge of the source alone reaches into does not show it well
     off = np.linalg.norm(emission.peaks - centre, axis=1) / np.maximum(windows[:, 2:].min(axis=1), 1)
-    off = np.where(strength >= strength[brightest][of_window] * (1 - 1e-3), off, off + 1)
+    off = np.where(strength >= strength[brightest][of_window] * WHOLE, off, off + 1)
     best = _first_of_each(of_window, np.lexsort((ids, off, of_window)))
     return Candidates(
         of_window, rows[best], ra[brightest], dec[brightest], emission.peak[brightest], emission.snr[brightest]

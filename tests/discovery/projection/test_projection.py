@@ -86,6 +86,7 @@ def test_pca_artifact(tmp_path: Path) -> None:
     assert Catalogue.open(made).column("cutout_id").tolist() == Catalogue.open(features).column("cutout_id").tolist()
 
 
+@pytest.mark.slow  # numba compiles UMAP
 def test_umap_artifact(tmp_path: Path) -> None:
     """Groups stay apart; new cutouts go to their own group; bytes are equal; a sample is enough."""
     x, kind = groups(200)
@@ -116,7 +117,8 @@ def test_umap_artifact(tmp_path: Path) -> None:
         np.testing.assert_allclose(Projection.open(artifact).transform(new[3:4])[0], placed[3], atol=1e-5)
 
 
-def test_equal_points_and_cosine(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_equal_points_and_cosine() -> None:
     """Rows that differ by their length alone are one for the cosine; features all alike don't fail."""
     x, _ = groups(60)
     stage = Project(features="0" * 32, metric="cosine", neighbours=5)
