@@ -18,7 +18,20 @@ from skysift.store.artifact import Artifact
 from skysift.store.fields import Input, Source, markers
 from skysift.store.stage import Stage, full_config
 
-MODULES = ("cutouts", "datasets", "features", "curation", "ssl", "encoders", "evaluation", "evaluation.benchmark")
+MODULES = (
+    "cutouts.stages",
+    "datasets.stages",
+    "features.stages",
+    "curation.stages",
+    "ssl.stages",
+    "encoders.stages",
+    "evaluation.stages",
+    "evaluation.benchmark.stages",
+    "discovery.stages",
+    "discovery.projection.stage",
+    "discovery.similar.stage",
+)
+"""Where the classes of stages are."""
 
 
 def script(family: Family) -> str:
@@ -67,12 +80,12 @@ def _command(name: str) -> str:
 
 def stage_class(artifact: Artifact) -> type[Stage] | None:
     """Return the class that made an artifact, None where it is none of skysift's own."""
-    for package in MODULES:
+    for name in MODULES:
         try:
-            module = importlib.import_module(f"skysift.{package}.stages")
+            module = importlib.import_module(f"skysift.{name}")
         except ModuleNotFoundError as error:
             if not str(error.name).startswith("skysift."):
-                raise SkysiftError(f"skysift.{package} can't be imported: {error}.") from error
+                raise SkysiftError(f"skysift.{name} can't be imported: {error}.") from error
             continue
         found = getattr(module, str(artifact.manifest["stage"]), None)
         if isinstance(found, type) and issubclass(found, Stage):
