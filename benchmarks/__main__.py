@@ -12,7 +12,7 @@ import importlib
 
 from benchmarks.record import write_result
 
-BENCHMARKS = ("catalogue", "preprocess", "kmeans", "features", "train", "curation", "methods", "similar")
+BENCHMARKS = ("catalogue", "preprocess", "kmeans", "features", "train", "curation", "methods", "similar", "app")
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from skysift.app.queue.cards import Opinions, card, line
@@ -15,7 +16,6 @@ from skysift.app.queue.learning import (
     Ranking,
     Request,
     Trainer,
-    lessons_of,
     rank,
     score_columns,
     static_scores,
@@ -23,6 +23,7 @@ from skysift.app.queue.learning import (
 from skysift.app.queue.progress import Said, foresight, found_curve, top_users
 from skysift.app.session import Session
 from skysift.app.survey import Survey
+from skysift.discovery.active import lessons
 from skysift.discovery.ledger import Rating
 from skysift.errors import RequestError
 
@@ -36,9 +37,10 @@ def deck(n: int = 8, rated: tuple[int, ...] = ()) -> Deck:
 def said(*entries: tuple[int, str, float | None]) -> Said:
     """Row, user, score; None is an artefact."""
     rows, users, scores = zip(*entries, strict=True)
-    artefact = np.array([score is None for score in scores])
     values = np.array([np.nan if score is None else score for score in scores], float)
-    return Said(np.array(rows), np.array(users, object), values, artefact)
+    columns = {"cutout_id": [str(row) for row in rows], "user": users, "score": scores}
+    table = pa.table({**columns, "judgement": ["artefact" if score is None else None for score in scores]})
+    return Said(np.array(rows), np.array(users, object), values, lessons(table, {str(row): row for row in rows}))
 
 
 # -- the deck --------------------------------------------------------------------------------------------------------
@@ -111,7 +113,8 @@ def test_ratings_as_the_queue_reads_them(survey: Survey) -> None:
     found = Said.read(survey)
     assert found.rows.tolist() == [3, 4, 5, 3]
     np.testing.assert_array_equal(found.scores, [5, np.nan, 0, 5])
-    assert found.artefact.tolist() == [False, True, False, False]
+    assert (found.taught.rows.tolist(), found.taught.scores.tolist()) == ([3, 5], [5.0, 0.0])
+    assert found.taught.artefact_rows.tolist() == [4]
     assert np.flatnonzero(found.rated(len(survey))).tolist() == [3, 4, 5]
     assert np.flatnonzero(found.rated(len(survey), "bob")).tolist() == [3, 5]
     assert top_users(found) == ["ada", "bob"]
@@ -127,15 +130,6 @@ def test_found_against_rated() -> None:
     # together: 2 becomes a find when bob calls it one; 1 stays one
     assert found_curve(heard) == ([0, 1, 2, 3, 3, 4], [0, 1, 1, 1, 2, 3])
     assert found_curve(said((1, "ada", 3)), "nobody") == ([0], [0])
-
-
-def test_users_who_differ_are_averaged_and_artefacts_outvote() -> None:
-    rows, scores, broken = lessons_of(
-        said((1, "a", 5), (1, "b", 2), (2, "a", None), (2, "b", None), (2, "c", 3), (3, "a", None), (3, "b", 1))
-    )
-    assert rows.tolist() == [1, 3]
-    assert scores.tolist() == [3.5, 1.0]
-    assert broken.tolist() == [2]
 
 
 def test_foresight_is_the_error_on_the_ratings_that_follow() -> None:

@@ -103,24 +103,12 @@ def rank(survey: Survey, request: Request, said: Said, tell: Callable[[str], Non
     tell("Reading features …")
     learner = copy.copy(learner_of(survey, request.column))
     tell(f"Learning from {len(np.unique(said.rows)):,} rated cutouts …")
-    rows, scores, broken = lessons_of(said)
-    learner.fit(rows, scores, broken)
+    taught = said.taught
+    learner.fit(taught.rows, taught.scores, taught.artefact_rows)
     value = learner.acquisition(request.kind, request.explore)
     order = np.lexsort((-learner.raw, -value)).astype(np.int64)
-    n = len(rows) + len(broken)
+    n = len(taught.rows) + len(taught.artefact_rows)
     return Ranking(order, f"{request.kind} {request.explore:g} after {n}", n, time.monotonic() - start)
-
-
-def lessons_of(said: Said) -> tuple[Rows, NDArray[np.float64], Rows]:
-    """Return scored rows with the mean of the users' scores, and the rows that more call an artefact than score."""
-    rows, inverse = np.unique(said.rows, return_inverse=True)
-    scored = ~np.isnan(said.scores)
-    votes = np.bincount(inverse[scored], minlength=len(rows))
-    total = np.bincount(inverse[scored], said.scores[scored], minlength=len(rows))
-    against = np.bincount(inverse[said.artefact], minlength=len(rows))
-    broken = against > votes
-    kept = (votes > 0) & ~broken
-    return rows[kept], total[kept] / votes[kept], rows[broken]
 
 
 def learner_of(survey: Survey, column: str) -> Any:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skysift.discovery.active.teaching import SCORE_OF, Lessons, lessons
+
 Array = NDArray[np.float64]
 FOUND_SCORE = 4
 """A candidate counts as found from this score on."""
-SCORES = {"interesting": 5.0, "boring": 0.0}
-"""What a judgement without a score counts as; artefacts are no matter of taste."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,14 @@ class Said:
     users : array (M,) object
     scores : array (M,) float64
         0 to 5; NaN for artefacts and for what was only tagged.
-    artefact : array (M,) bool
+    taught : Lessons
+        The same, as a learner takes it.
     """
 
     rows: NDArray[np.int64]
     users: NDArray[Any]
     scores: Array
-    artefact: NDArray[np.bool_]
+    taught: Lessons
 
     @classmethod
     def read(cls, survey: Any, table: Any = None) -> Said:
@@ -40,13 +41,15 @@ class Said:
         if table.num_rows:
             table = table.sort_by("time")
         rows = survey.rows_of(table.column("cutout_id")) if table.num_rows else np.empty(0, np.int64)
-        judged, given, users = (table.column(name).to_pylist() for name in ("judgement", "score", "user"))
-        scores = np.array([_score(j, s) for j, s in zip(judged, given, strict=True)], np.float64)
-        artefact = np.array([j == "artefact" for j in judged], bool)
+        ids, judged, given, users = (
+            table.column(name).to_pylist() for name in ("cutout_id", "judgement", "score", "user")
+        )
         keep = (rows >= 0) & np.array(
             [j is not None or s is not None for j, s in zip(judged, given, strict=True)], bool
         )
-        return cls(rows[keep], np.array(users, object)[keep], scores[keep], artefact[keep])
+        scores = np.array([_score(j, s) for j, s in zip(judged, given, strict=True)], np.float64)
+        row_of = {cutout: row for cutout, row in zip(ids, rows.tolist(), strict=True) if row >= 0}
+        return cls(rows[keep], np.array(users, object)[keep], scores[keep], lessons(table, row_of))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -141,7 +144,7 @@ def _score(judgement: str | None, score: int | None) -> float:
         return np.nan
     if score is not None:
         return float(score)
-    return SCORES.get(judgement or "", np.nan)
+    return float(SCORE_OF.get(judgement or "", np.nan))
 
 
 def top_users(said: Said, most: int = 5) -> list[str]:

@@ -80,7 +80,7 @@ export function render({ model, el }) {
   const draw = () => {
     const card = line[place];
     root.classList.toggle("nothing", !card);
-    if (!card) { root.dataset.id = ""; return; }
+    if (!card) { root.dataset.id = root.dataset.ahead = ""; return; }
     const url = source(card);
     if (url !== shown) {
       shown = url;
@@ -90,6 +90,7 @@ export function render({ model, el }) {
       context.alt = `Surroundings of cutout ${card.id}`;
     }
     root.dataset.id = card.id;
+    root.dataset.ahead = line.slice(place, place + 6).map((next) => next.id).join(" ");
     rank.textContent = card.rank ? `Rank ${card.rank.toLocaleString("en")}` : "Not among the candidates";
     mine.textContent = card.mine;
     mine.hidden = !card.mine;
