@@ -12,7 +12,7 @@ import importlib
 
 from benchmarks.record import write_result
 
-BENCHMARKS = ("catalogue", "preprocess", "kmeans", "features", "train", "curation", "methods", "similar", "app")
+BENCHMARKS = ("catalogue", "preprocess", "kmeans", "features", "train", "curation", "methods", "similar", "app", "active")
 
 
 def main() -> None:
