@@ -26,7 +26,7 @@ TOKEN = "token"  # noqa: S105 - the parameter's name
 MOST_BODY = 2**20
 """Largest body of a request [byte]; uploads have a limit of their own."""
 ROUTES = re.compile(
-    r"/(ws|favicon\.ico|assets/[\w.-]+|static/.*|components/.*"
+    r"/(ws|favicon\.ico|assets/[\w.-]+|static/.*|components/(skysift|panel)\.[\w./-]+"
     r"|(thumbnail|context|cutout|region|export)/[^/]+|rating|upload|aladin)?"
 )
 """Paths behind the prefix that there are; everything else of Bokeh's and Panel's is closed."""

@@ -59,7 +59,7 @@ class Session(param.Parameterized):
     def __init__(self, survey: Survey, user: str = "", **params: Any) -> None:
         super().__init__(user=user, **params)
         self.survey = survey
-        self._shown: tuple[Any, Rows] | None = None
+        self._shown: tuple[Any, Rows, Any] | None = None
         self._version = self._ledger_version()
         opened = f"{survey.title(survey.opened)}: kept"
         if survey.opened is not survey.base and opened in survey.columns:
@@ -79,7 +79,8 @@ class Session(param.Parameterized):
             id(self.survey.columns),
         )
         if self._shown is None or self._shown[0] != key:
-            self._shown = (key, self._find())
+            # what the ids are of is kept, so that nothing new can have them
+            self._shown = (key, self._find(), (self.selection, self.survey.columns))
         return self._shown[1]
 
     def passing(self, *, but: str = "") -> NDArray[np.bool_]:

@@ -182,4 +182,5 @@ class Shell:
 
 
 def _first_line(function: Any) -> str:
-    return (getattr(function, "__doc__", None) or "").strip().splitlines()[0] if function.__doc__ else ""
+    lines = (getattr(function, "__doc__", None) or "").strip().splitlines()
+    return str(lines[0]) if lines else ""
