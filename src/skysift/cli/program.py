@@ -11,7 +11,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 import skysift
 from skysift.cli import app as app_command
-from skysift.cli import benchmarking, exporting, inspection, pipelines, ratings, searching, simulation, stages
+from skysift.cli import benchmarking, exporting, inspection, pipelines, ratings, searching, simulation, stages, teaching
 from skysift.cli.company import in_company
 from skysift.cli.legacy import modernise
 from skysift.errors import CARRY_ON, RequestError, SkysiftError, Stopped
@@ -32,7 +32,8 @@ def build_app() -> App:
         help_format="markdown",
         default_parameter=Parameter(negative_iterable=(), show_env_var=False),
     )
-    for module in (simulation, stages, benchmarking, searching, ratings, exporting, app_command, pipelines, inspection):
+    finding = (searching, ratings, teaching, app_command)
+    for module in (simulation, stages, benchmarking, *finding, exporting, pipelines, inspection):
         module.register(app)
     return app
 
