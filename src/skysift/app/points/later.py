@@ -47,8 +47,10 @@ class Latest:
             _workers.submit(job).add_done_callback(self._hand_over)
 
     def _hand_over(self, future: Future[Any]) -> None:
-        # the only method of a document that threads may call
-        self._document.add_next_tick_callback(partial(self._finish, future))
+        context = self._document.session_context
+        if context is not None and not context.destroyed:  # the browser may have left meanwhile
+            # the only method of a document that threads may call
+            self._document.add_next_tick_callback(partial(self._finish, future))
 
     def _finish(self, future: Future[Any]) -> None:
         self.busy = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 Float = NDArray[np.float32]
 
+_warm = False
 COVERED = 0.08  # share of the pixels that spread points may cover
 LARGEST_RADIUS = 4  # [pixel]
 
@@ -147,3 +149,13 @@ def warm_up() -> None:
     """Compile what `rasterise` needs, which takes seconds the first time in a process."""
     point = np.zeros(1, np.float32)
     rasterise(point, point, View(-1, 1, -1, 1, 2, 2), point[None])
+
+
+def warm_up_soon(delay: float = 5.0) -> None:
+    """Warm up beside other work, once in a process, some seconds from now: after the first page has been drawn."""
+    global _warm
+    if not _warm:
+        _warm = True
+        timer = threading.Timer(delay, warm_up)
+        timer.daemon = True
+        timer.start()
