@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import re
 import shutil
 import tempfile
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from skysift.errors import RequestError, SkysiftError
+from skysift.sky.quiet import quiet
 
 IMAGE = "image.load.fits"
 TABLE = "table.load.votable"
@@ -57,15 +60,14 @@ class Sender:
         SkysiftError
             If the hub does not answer.
         """
-        from astropy.samp import SAMPHubError, SAMPIntegratedClient, SAMPProxyError
-
+        hub = protocol()
         kind = {".fits": IMAGE, ".vot": TABLE}[suffix]
-        client = SAMPIntegratedClient(
+        client = hub.SAMPIntegratedClient(
             name="skysift", description="Cutouts of radio surveys", addr="127.0.0.1", callable=False
         )
         try:
             client.connect()
-        except (SAMPHubError, KeyError, OSError):  # KeyError: the only hub found is in another mode
+        except (hub.SAMPHubError, KeyError, OSError):  # KeyError: the only hub found is in another mode
             raise RequestError(
                 "No SAMP hub is running on this machine: start TOPCAT, Aladin or DS9 here, then send again."
             ) from None
@@ -81,7 +83,7 @@ class Sender:
             about["image-id" if kind == IMAGE else "table-id"] = path.stem
             client.notify_all({"samp.mtype": kind, "samp.params": about})
             return len(takers)
-        except (SAMPHubError, SAMPProxyError, OSError) as error:
+        except (hub.SAMPHubError, hub.SAMPProxyError, OSError) as error:
             raise SkysiftError(f"The SAMP hub did not take the message ({error}): start it again.") from error
         finally:
             _disconnect(client)
@@ -105,6 +107,13 @@ class Sender:
         return path
 
 
+def protocol() -> Any:
+    """Return astropy's SAMP module; astropy 8 warns on import that it will move to pyvo."""
+    with quiet():
+        from astropy import samp
+    return samp
+
+
 @lru_cache(maxsize=1)
 def shared() -> Sender:
     """Return the sender of this process; its files go when the process ends."""
@@ -113,11 +122,8 @@ def shared() -> Sender:
     return sender
 
 
-def _disconnect(client: object) -> None:
+def _disconnect(client: Any) -> None:
     """Leave the hub, which may be gone by now."""
-    import contextlib
-
-    from astropy.samp import SAMPHubError, SAMPProxyError
-
-    with contextlib.suppress(SAMPHubError, SAMPProxyError, OSError):
-        client.disconnect()  # type: ignore[attr-defined]
+    hub = protocol()
+    with contextlib.suppress(hub.SAMPHubError, hub.SAMPProxyError, OSError):
+        client.disconnect()

@@ -51,7 +51,6 @@ class CutoutFigure:
             frame_height=side,
             x_range=self.x_range,
             y_range=self.y_range,
-            match_aspect=True,
             tools="pan,wheel_zoom,box_zoom,reset",
             active_scroll=None,
             toolbar_location="above",
@@ -181,19 +180,14 @@ class CutoutFigure:
         if found is None:
             self.arrows.data, self.letters.data = {"xs": [], "ys": []}, {"x": [], "y": [], "text": []}
             return
-        length, xs, ys, letters = 0.13 * right, [], [], {"x": [], "y": [], "text": []}  # type: ignore[var-annotated]
-        reach = 1.55 * length
-        start = np.array([right, top]) - 0.07 * right
-        # as far from the corner as its arms reach towards it
-        start = start - np.maximum(np.maximum(found[0], found[1]) * reach, 0)
-        for vector, letter in zip(found, "NE", strict=True):
-            end = start + length * vector
-            xs.append([float(start[0]), float(end[0])])
-            ys.append([float(start[1]), float(end[1])])
-            where = start + reach * vector
-            for name, value in (("x", float(where[0])), ("y", float(where[1])), ("text", letter)):
-                letters[name].append(value)
-        self.arrows.data, self.letters.data = {"xs": xs, "ys": ys}, letters
+        length, reach = 0.13 * right, 0.2 * right
+        # as far from the corner as the arms reach towards it
+        corner = np.array([right, top]) - 0.07 * right
+        start = corner - np.maximum(np.maximum(found[0], found[1]) * reach, 0)
+        ends = [start + length * vector for vector in found]
+        words = [start + reach * vector for vector in found]
+        self.arrows.data = {axis + "s": [[start[i], end[i]] for end in ends] for i, axis in enumerate("xy")}
+        self.letters.data = {"x": [w[0] for w in words], "y": [w[1] for w in words], "text": ["N", "E"]}
 
     def _positions(self, place: Place, step: float, factor: float, unit: str) -> None:
         along = np.linspace(-0.5, place.width - 0.5, GRID)

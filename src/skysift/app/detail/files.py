@@ -54,7 +54,7 @@ def cutout_hdu(survey: Survey, row: int) -> Any:
         ("BPA", info.bpa, "[deg] Beam, position angle"),
         ("FREQ", info.frequency, "[Hz] Frequency"),
         ("OBJECT", place.cutout_id, "Cutout"),
-        ("MOSAIC", info.path.encode("ascii", "replace").decode()[:60] or None, "File that it is from"),
+        ("MOSAIC", info.path.encode("ascii", "replace").decode()[:44] or None, "File that it is from"),
         ("MOSAICID", place.mosaic["mosaic"], "Fingerprint of that file"),
         ("XCORNER", place.x0, "[pix] First column in the mosaic, 0-based"),
         ("YCORNER", place.y0, "[pix] First row in the mosaic, 0-based"),

@@ -42,6 +42,7 @@ class Grid(Part):
     generation = param.Integer(default=0, doc="Counts up when other cutouts, or another order, are in the grid.")
     refreshed = param.Integer(default=0, doc="Counts up when what is said of the cutouts has changed.")
     cursor = param.Integer(default=-1, doc="Place that the keyboard is at.")
+    columns = param.Integer(default=0, doc="Thumbnails in a row of a grid that is as high as it needs; 0 = by size.")
     captions = param.Boolean(default=True, doc="Whether a line of text stands under each.")
     ticks = param.Boolean(default=True, doc="Whether boxes to mark them appear under the mouse.")
     empty = param.String(default="No cutout passes the filters.", doc="What an empty grid says.")

@@ -32,11 +32,13 @@ export function render({ model, el }) {
 
   const measure = () => {
     const width = Math.max(root.clientWidth - 2, 60);
-    const columns = Math.max(1, Math.floor((width + GAP) / (model.size + GAP)));
-    const tile = Math.max(24, Math.min(Math.floor((width + GAP) / columns) - GAP, Math.round(model.size * 1.6)));
+    const columns = model.columns || Math.max(1, Math.floor((width + GAP) / (model.size + GAP)));
+    const widest = model.columns ? width : Math.round(model.size * 1.6);
+    const tile = Math.max(24, Math.min(Math.floor((width + GAP) / columns) - GAP, widest));
     const row = tile + (model.captions ? CAPTION : 0) + GAP;
     const rows = Math.ceil(model.total / columns);
     const whole = rows * row;
+    if (model.columns) root.style.height = `${whole + 2}px`; // all of it, nothing to scroll
     const height = Math.min(whole, TALLEST);
     const view = root.clientHeight;
     const factor = height > view && whole > view ? (whole - view) / (height - view) : 1;

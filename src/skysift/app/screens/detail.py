@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 from functools import partial
+from html import escape
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import urlencode
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skysift.app.detail import tables
-from skysift.app.detail.context import ZOOMS, frame, surroundings
+from skysift.app.detail.context import MOST_PIXELS, ZOOMS, frame
 from skysift.app.detail.contours import LEVELS, levels_of
 from skysift.app.detail.links import links
 from skysift.app.detail.place import Place, sexagesimal
 from skysift.app.gallery.cells import cells
 from skysift.app.parts import items
-from skysift.app.pictures import png_bytes
 from skysift.app.ratings import JUDGEMENTS
 from skysift.app.screen import Screen
 from skysift.app.session import Session
-from skysift.errors import RequestError, SkysiftError
+from skysift.errors import RequestError
 
 LOOK = ("stretch", "contrast", "colour_map")
 NEIGHBOURS = 12
 WIDE = 1100
 """Width of the page from which the figure is large [pixel of the screen]."""
 SIDES = (380, 520)
-AROUND = 220
+AROUND = 256
 STYLE = Path(__file__).parent.parent / "detail" / "detail.css"
 JUDGED = {"interesting": ("Interesting", "good"), "artefact": ("Artefact", "bad"), "boring": ("Boring", "")}
 
@@ -69,9 +69,8 @@ class DetailScreen(Screen):
         self.around = pn.pane.HTML("", **style)
         self.about, self.said = pn.pane.HTML("", **style), pn.pane.HTML("", **style)
         self.near_title = pn.pane.HTML("", **style)
-        self.near = Grid(self.neighbour, ticks=False, size=88, sizing_mode="stretch_width", height=246, margin=0)
+        self.near = Grid(self.neighbour, ticks=False, columns=6, sizing_mode="stretch_width", margin=0)
         self.near.empty = ""
-        self._around = Latest(self._show_around, self.session.fail, pn.state.curdoc)
         self._sent = Latest(self._tell_sent, self._not_sent, pn.state.curdoc)
         watch = self.session.param.watch
         watch(self._later(self._update), ["focus"])
@@ -160,8 +159,6 @@ class DetailScreen(Screen):
         self._look_around()
 
     def _head(self, place: Place) -> None:
-        from html import escape
-
         centre = place.centre
         where = "no sky position" if centre is None else sexagesimal(*centre, precision=1)
         parts = [
@@ -185,18 +182,8 @@ class DetailScreen(Screen):
         self._look_around()
 
     def _look_around(self) -> None:
-        if self.place is None:
-            return
-        if self.place.whole:
-            self.around.object = (
-                "<h2>Surroundings</h2><p class='faint'>The cutout is the whole image: there is nothing around it.</p>"
-            )
-            return
-        look = {name: getattr(self.session, name) for name in LOOK}
-        self._around.ask(partial(around_html, self.session.survey, self.place, look))
-
-    def _show_around(self, text: str) -> None:
-        self.around.object = text
+        if self.place is not None:
+            self.around.object = around_html(self.place, _look(self.session))
 
     # -- neighbours --------------------------------------------------------------------------------------------------
 
@@ -215,11 +202,7 @@ class DetailScreen(Screen):
         self.near.param.update(total=len(self._near), generation=self.near.generation + 1, cursor=-1)
 
     def _neighbour_look(self) -> None:
-        from urllib.parse import urlencode
-
-        session = self.session
-        look = {"stretch": session.stretch, "contrast": f"{session.contrast:g}", "cmap": session.colour_map}
-        self.near.look = urlencode(look)
+        self.near.look = _look(self.session)
 
     def neighbour(self, message: dict[str, Any]) -> None:
         """Take a message of the neighbours: cells wanted, or a click."""
@@ -384,28 +367,29 @@ def _send(survey: Any, place: Place) -> int:
     return shared().send(fits_bytes(survey, place.row), name=f"cutout {place.cutout_id}")
 
 
-def around_html(survey: Any, place: Place, look: dict[str, Any]) -> str:
-    """Draw the surroundings at three zooms, the cutout framed, as HTML."""
-    parts = []
-    for factor in ZOOMS:
-        try:
-            image = surroundings(survey, place, factor)
-        except SkysiftError as error:
-            if not parts:
-                from html import escape
+def _look(session: Session) -> str:
+    """Return how pictures look, as the query of their addresses."""
+    return urlencode({"stretch": session.stretch, "contrast": f"{session.contrast:g}", "cmap": session.colour_map})
 
-                return f"<h2>Surroundings</h2><p class='faint'>{escape(str(error))}</p>"
-            break
-        data = base64.b64encode(png_bytes(image, size=AROUND, **look)).decode()
+
+def around_html(place: Place, look: str) -> str:
+    """Show the surroundings at three zooms, the cutout framed, as HTML."""
+    zooms = [factor for factor in ZOOMS if max(place.width, place.height) * factor <= MOST_PIXELS]
+    if place.whole or not zooms:
+        said = "The cutout is the whole image: there is nothing around it." if place.whole else "It is too large."
+        return f"<h2>Surroundings</h2><p class='faint' data-testid='detail-context'>{said}</p>"
+    parts = []
+    for factor in zooms:
         left, top, width, height = (f"{100 * share:.3f}%" for share in frame(place, factor))
-        box = f"<span class='frame' style='left:{left};top:{top};width:{width};height:{height}'></span>"
-        shape = f"aspect-ratio:{image.shape[1]}/{image.shape[0]}"
+        address = f"./context/{place.cutout_id}.png?zoom={factor}&amp;size={AROUND}&amp;{escape(look)}"
         parts.append(
-            f"<figure data-testid='detail-context-{factor}'><div class='view' style='{shape}'>"
-            f"<img alt='{factor} times as wide' src='data:image/png;base64,{data}'>{box}</div>"
+            f"<figure data-testid='detail-context-{factor}'>"
+            f"<div class='view' style='aspect-ratio:{place.width}/{place.height}'>"
+            f"<img alt='{factor} times as wide' src='{address}'>"
+            f"<span class='frame' style='left:{left};top:{top};width:{width};height:{height}'></span></div>"
             f"<figcaption>{factor} × as wide{_extent(place, factor)}</figcaption></figure>"
         )
-    return f"<h2>Surroundings</h2><div class='around'>{''.join(parts)}</div>"
+    return f"<h2>Surroundings</h2><div class='around' data-testid='detail-context'>{''.join(parts)}</div>"
 
 
 def _extent(place: Place, factor: int) -> str:
