@@ -43,6 +43,15 @@ def made():
             {"knn": {m: [(0.5, None), (None, None), (1.0, 0.1), (0.0, 0.0)] for m in ("precision", "recall", "f1")}},
         ),
         "sweep": figures.draw_settings_sweep({"k": {"accuracy": curve, "validation_accuracy": curve}}),
+        "labels": figures.draw_score_histograms(
+            [figures.LabelHistogram(n, "other", np.array([3, 0, 9])) for n in NAMES], np.linspace(0, 1, 4), 0.4
+        ),
+        "thresholds": figures.draw_threshold_curves(
+            [figures.ThresholdCurves(n, *(np.linspace(0, 1, 5),) * 4, crossing=0.5) for n in NAMES]
+        ),
+        "scan": figures.draw_forest_scan(
+            {part: {2: (k / 20, k / 40), 5: (k / 20, k / 30)} for part in ("selection", "held-out")}, (5, 0.25)
+        ),
         "histograms": figures.draw_selection_histograms(
             {
                 "constant": (np.ones(50), np.ones(3), False),

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-import pytest
 
-from skysift.cutouts.catalogue import Catalogue, table_of
+from skysift.cutouts.catalogue import Catalogue, table_of, with_labels
 from skysift.cutouts.schema import MOSAIC_SCHEMA, cutout_ids
+from skysift.store.stage import Stage
 
 SIDE, SCALE = 32, 2.0
 
@@ -45,9 +46,8 @@ def apart(n: int) -> np.ndarray:
     return np.column_stack([place % across, place // across]) * 4 * SIDE
 
 
-@pytest.fixture(scope="session")
-def planted() -> tuple[Catalogue, np.ndarray]:
-    """600 cutouts with 20 features, of which 3 and 11 tell the 60 interesting ones, which are rare and far out."""
+def plant() -> tuple[Catalogue, np.ndarray]:
+    """600 cutouts with 20 features, of which 3 and 11 tell the interesting tenth, which is far out."""
     rng = np.random.default_rng(5)
     n = 600
     kind = np.where(np.arange(n) % 10 == 0, 1, np.where(np.arange(n) % 10 == 1, 2, 0))
@@ -59,3 +59,24 @@ def planted() -> tuple[Catalogue, np.ndarray]:
     labels = [names[int(k)] if i % 6 else [] for i, k in enumerate(kind)]
     labels = [["BACKGROUND"] if found == ["COMPACT"] and i % 4 == 1 else found for i, found in enumerate(labels)]
     return make_catalogue(apart(n), np.zeros(n, int), labels), values
+
+
+class PlantedFeatures(Stage):
+    """The planted features as an artifact; `half` keeps every second cutout, or the others."""
+
+    kind: ClassVar[str] = "features"
+    half: int | None = None
+    own: bool = True
+    encoder: str = "made"
+
+    def run(self, context: Any) -> dict[str, Any]:
+        catalogue, values = plant()
+        rows = np.arange(len(values)) if self.half is None else np.arange(self.half, len(values), 2)
+        catalogue, values = catalogue.select(rows), values[rows]
+        if not self.own:
+            catalogue = Catalogue(with_labels(catalogue.table, [[]] * len(rows)), catalogue.mosaics)
+        catalogue.write(context.folder)
+        np.save(context.folder / "features.npy", values)
+        description = {"dim": values.shape[1], "rows": len(rows), "dtype": "float32", "encoder": self.encoder}
+        (context.folder / "features.json").write_text(json.dumps(description))
+        return {"rows": len(rows)}

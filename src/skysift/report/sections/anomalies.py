@@ -186,15 +186,13 @@ def _division(selection: dict[str, Any]) -> str:
 def _crossing(crossings: list[dict[str, Any]], chosen: str) -> Table:
     rows = []
     for row in sorted(crossings, key=lambda row: -row["average_precision"]):
-        shares = [
-            measured(100 * row[name], 100 * row[f"{name}_error"]) for name in ("recall", "precision", "contamination")
-        ]
-        either = f"{100 * (1 - row['contamination']):.1f}"
+        shares = [measured(row[name], row[f"{name}_error"]) for name in ("recall", "precision", "contamination")]
+        either = f"{1 - row['contamination']:.3f}"
         name = title(row["score"]) + (" (chosen)" if row["score"] == chosen else "")
-        average = f"{100 * row['average_precision']:.1f}"
+        average = f"{row['average_precision']:.3f}"
         rows.append([name, f"{row['threshold']:.3f}", count(row["selected"]), *shares, either, average])
-    header = ["ranking", "threshold", "selected", "recall [%]", "precision [%]", "contamination [%]",
-              "not ordinary [%]", "average precision [%]"]  # fmt: skip
+    header = ["ranking", "threshold", "selected", "recall", "precision", "contamination",
+              "not ordinary", "average precision"]  # fmt: skip
     caption = (
         "Where recall and precision cross, on held-out cutouts: as many are selected as are interesting. "
         "Contamination: share of the selected that is ordinary; the rest is interesting or neither. Errors by "
