@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from skysift.curation.choice import choose, quality
 from skysift.curation.quotas import Quota, read_quotas
 from skysift.curation.sampling.pool import Chosen, Pool
 from skysift.curation.stages import Subsample
-from skysift.curation.subsample import choose, quality
 from skysift.curation.tree import Tree
 from skysift.metrics.balance import gini, normalised_entropy
 

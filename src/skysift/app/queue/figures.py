@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from skysift.report.figures.style import INK
-
 Curve = tuple[Sequence[float], Sequence[float]]
 COLOURS = ("#0b5c96", "#b86200", "#1b7f5c", "#8a4f9e", "#b3261e", "#52606d")
-SOFT, LINE = "#52606d", "#dfe3e8"
+INK, SOFT, LINE = "#1f2933", "#52606d", "#dfe3e8"
 
 
 def plot(title: str, x: str, y: str, *, height: int = 220, **options: Any) -> Any:

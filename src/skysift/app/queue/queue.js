@@ -113,8 +113,9 @@ export function render({ model, el }) {
       card.given = [text];
       card.mine = text;
       flash.textContent = text;
-      flash.className = `flash on ${what.rate.judgement ?? "score"}`;
-      flash.getAnimations().forEach((animation) => { animation.cancel(); animation.play(); });
+      flash.className = `flash ${what.rate.judgement ?? "score"}`;
+      void flash.offsetWidth; // so that the animation begins again
+      flash.classList.add("on");
     }
     if ((what.rate || what.step === 1) && place + 1 < line.length) place += 1;
     if (what.step === -1 && place > 0) place -= 1;
