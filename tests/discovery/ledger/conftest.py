@@ -45,7 +45,12 @@ def cluster() -> Iterator[str]:
         log = folder.parent / f"{folder.name}.log"
         with log.open("a") as stream:
             done = subprocess.run(
-                [found[-1].with_name(program), *words], cwd=folder, stdout=stream, stderr=stream, check=False, **identity
+                [found[-1].with_name(program), *words],
+                cwd=folder,
+                stdout=stream,
+                stderr=stream,
+                check=False,
+                **identity,
             )
         assert done.returncode == 0, log.read_text()
 
