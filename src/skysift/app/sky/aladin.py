@@ -22,6 +22,7 @@ from skysift.errors import RequestError
 
 MOST_MARKERS = 300  # cutouts that are marked
 PAGE = "aladin.html"
+OFFLINE = "Aladin Lite comes from the web, and this app loads nothing from there: start it as `skysift app --online`."
 WEB = "https:"  # survey images come from many observatories
 
 
@@ -116,9 +117,16 @@ def policy(nonce: str) -> str:
 class AladinPage(RequestHandler):
     """`GET /aladin?ra=&dec=&fov=`, the page in the frame; it says so itself where there is no network."""
 
+    def initialize(self, *, online: bool) -> None:
+        """Take whether the app was started with leave to load from the web."""
+        self._online = online
+
     def get(self) -> None:
         """Send it."""
         self.set_header("Cache-Control", "no-store")
+        if not self._online:
+            self._say(403, OFFLINE)
+            return
         try:
             given = {k: v[-1].decode("ascii") for k, v in self.request.query_arguments.items()}
             target = Target.model_validate(given)
