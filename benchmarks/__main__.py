@@ -12,7 +12,18 @@ import importlib
 
 from benchmarks.record import write_result
 
-BENCHMARKS = ("catalogue", "preprocess", "kmeans", "features", "train", "curation", "methods", "similar", "app", "active")
+BENCHMARKS = (
+    "catalogue",
+    "preprocess",
+    "kmeans",
+    "features",
+    "train",
+    "curation",
+    "methods",
+    "similar",
+    "app",
+    "active",
+)
 
 
 def main() -> None:
