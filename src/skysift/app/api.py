@@ -265,7 +265,7 @@ class Uploaded(Handler):
         announced = self.request.headers.get("Content-Length", "")
         if len(names) != 1 or not announced.isdecimal():
             raise HTTPError(400, reason="name and length are needed")
-        self.request.connection.set_max_body_size(MOST_BYTES)  # type: ignore[union-attr]
+        self.request.connection.set_max_body_size(MOST_BYTES)
         try:
             self.upload = Upload(self.survey.store, names[0].decode("utf-8", "replace"), int(announced))
         except RequestError as error:

@@ -55,7 +55,7 @@ class Emission:
     def save(self, path: Path) -> None:
         """Write an `.npz`."""
         with path.open("wb") as stream:
-            np.savez(stream, **{field.name: getattr(self, field.name) for field in fields(self)})  # type: ignore[arg-type]
+            np.savez(stream, **{field.name: getattr(self, field.name) for field in fields(self)})
 
 
 def measure_emission(pixels: PixelSource, rows: Sequence[int] | Rows, threshold: float = THRESHOLD) -> Emission:

@@ -71,8 +71,13 @@ class Place:
             shape=(mosaic["ny"], mosaic["nx"]),
             **{key: mosaic[key] for key in ("bunit", "bmaj", "bmin", "bpa", "frequency", "pixel_scale", "wcs_header")},
         )
-        window = (cutout[name] for name in ("x0", "y0", "width", "height"))
-        return cls(row, cutout["cutout_id"], *window, cutout["plane"] or 0, info, mosaic)
+        return cls(
+            row=row,
+            plane=cutout["plane"] or 0,
+            info=info,
+            mosaic=mosaic,
+            **{name: cutout[name] for name in ("cutout_id", "x0", "y0", "width", "height")},
+        )
 
     @property
     def on_sky(self) -> bool:

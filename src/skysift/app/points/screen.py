@@ -220,8 +220,13 @@ class PointScreen(Screen):
 
     def _drawn(self, picture: Picture) -> None:
         self.picture = picture
-        self.legend.object = legend(self.plot.colouring, picture) + self.legend_tail()
+        self.relabel()
         self.drawn(picture)
+
+    def relabel(self) -> None:
+        """Write the legend anew; before the first picture there is none."""
+        if self.picture is not None:
+            self.legend.object = legend(self.plot.colouring, self.picture) + self.legend_tail()
 
     def explain(self, html: str) -> None:
         """Show a note in place of the figure; an empty one brings the figure back."""

@@ -121,7 +121,7 @@ class CurationScreen(Screen):
     def _begin(self) -> None:
         """Open the chosen tree with an even share of a tenth."""
         self._plan = Plan(self.session.survey, self._trees[self._title])
-        self._node: Node | None = None
+        self._node = None
         self._target, self._leaf, self._seed = max(1, len(self._plan) // 10), "random", 0
         self._quotas: dict[Node, int] = {}
         self._try()

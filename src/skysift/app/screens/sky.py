@@ -143,7 +143,7 @@ class SkyScreen(PointScreen):
 
     def _measured(self, area: float) -> None:
         self._area = area
-        self.say()
+        self.relabel()
 
     # -- what is shown with the points ---------------------------------------------------------------------------
 

@@ -38,7 +38,7 @@ def covered_area(catalogue: Catalogue) -> float:
     from skysift.sky.footprint import cutout_footprint, footprint_area, union_footprint
 
     order = None if catalogue.mosaics.num_rows <= FEW else COARSE
-    mocs = [cutout_footprint(info, windows, order=order) for info, windows in _windows(catalogue)]
+    mocs = [cutout_footprint(info, windows.astype(np.int32), order=order) for info, windows in _windows(catalogue)]
     return footprint_area(union_footprint(mocs)) if mocs else 0.0
 
 

@@ -76,7 +76,9 @@ def run_anomalies(stage: Anomalies, context: Context) -> dict[str, Any]:
         If features are not finite, cutouts are too few, or a score can't be had of these features.
     """
     sources = [context.input(id_) for id_ in sorted(set(stage.features))]
-    asked = [{name: MAKERS[name](stage, _model_of(source, context)) for name in stage.score} for source in sources]
+    asked: list[dict[str, Score]] = [
+        {name: MAKERS[name](stage, _model_of(source, context)) for name in stage.score} for source in sources
+    ]
     for scores in asked:
         for score in scores.values():
             if isinstance(score, Reconstruction):
@@ -147,7 +149,8 @@ def _score_source(stage: Anomalies, source: Artifact, scores: Mapping[str, Score
     groups = size_groups(catalogue.windows)
     of_pixels = {name: score for name, score in scores.items() if isinstance(score, PixelScore)}
     of_images = {name: score for name, score in scores.items() if isinstance(score, ImageScore)}
-    raw, images = {}, None
+    raw: dict[str, Raw] = {}
+    images = None
     if of_pixels or of_images:
         image = next((score.preprocess for score in of_images.values()), None)
         pixels = PixelSource.open(_cutouts_of(source, context), locate=context.locate)

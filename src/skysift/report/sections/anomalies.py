@@ -225,8 +225,8 @@ def _curves(found: Artifact, crossings: list[dict[str, Any]]) -> Picture:
     panels = []
     for row in crossings[:MOST_PANELS]:
         mine = table.filter(np.asarray(table.column("score").to_pylist()) == row["score"])
-        columns = [mine.column(name).to_numpy() for name in ("threshold", "recall", "precision", "contamination")]
-        panels.append(ThresholdCurves(title(row["score"]), *columns, row["threshold"]))
+        columns = {name: mine.column(name).to_numpy() for name in ("threshold", "recall", "precision", "contamination")}
+        panels.append(ThresholdCurves(title=title(row["score"]), crossing=row["threshold"], **columns))
     caption = (
         "What each threshold selects of the held-out cutouts. Dotted: where recall and precision cross. At high "
         "thresholds few are selected, and precision and contamination jump."
