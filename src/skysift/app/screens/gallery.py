@@ -104,10 +104,10 @@ class GalleryScreen(Screen):
         place = np.flatnonzero(self.session.shown() == self.session.focus)
         self.grid.cursor = int(place[0]) if len(place) else -1
 
-    def _later(self, function: Callable[[], None]) -> Callable[[Any], None]:
+    def _later(self, function: Callable[[], None]) -> Callable[..., None]:
         """Return what calls a function while this screen is shown, and remembers otherwise that it is out of date."""
 
-        def react(_: Any) -> None:
+        def react(*_: Any) -> None:
             if self.session.screen == self.name:
                 function()
             else:
