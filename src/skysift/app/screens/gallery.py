@@ -220,7 +220,11 @@ class GalleryScreen(Screen):
         session = self.session
         columns: list[items.Option] = [(name, short(name), group) for name, group in grouped(session.survey.columns)]
         names = self.views.names()
-        views: list[items.Option] = [("", "Views …"), ("save", "Save this view …"), *((f"open:{n}", n, "Open") for n in names)]
+        views: list[items.Option] = [
+            ("", "Views …"),
+            ("save", "Save this view …"),
+            *((f"open:{n}", n, "Open") for n in names),
+        ]
         views += [(f"delete:{n}", n, "Delete") for n in names]
         naming = [items.field("view-name", hint="Name, then Enter", momentary=True, longest=60)] if self._naming else []
         arrow = "↓" if session.descending else "↑"
