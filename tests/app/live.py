@@ -115,7 +115,11 @@ class LiveApp:
                 connection.putheader("Content-Length", str(len(body)))
             connection.endheaders(body)
             answer = connection.getresponse()
-            return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+            try:
+                text = answer.read()
+            except ConnectionResetError:  # refused before the body had been read
+                text = b""
+            return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, text)
         finally:
             connection.close()
 

@@ -136,7 +136,7 @@ def test_forged_requests_are_refused(live_app, shown):
     assert post(live_app, "/rating", body, origin=None).status == 403
     assert post(live_app, "/rating", body, origin="null").status == 403
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
-        assert post(live_app, "/rating", body, kind=kind).status == 415
+        assert post(live_app, "/rating", body, kind=kind).status in (400, 415)
     assert post(live_app, "/rating", body, cookie=False).status == 403
     assert post(live_app, "/rating", b"{" * 100).status == 422
     assert post(live_app, "/rating", b"[" * 200_000).status == 422
