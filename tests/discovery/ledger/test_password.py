@@ -24,6 +24,11 @@ SECRETS = ("s3cr", "t0p")
         "postgresql+asyncpg://vera:s3crt0p@127.0.0.1:1/ratings",
         "mysql://vera:s3crt0p@127.0.0.1:1/ratings",
         "sqlite://vera:s3crt0p@h/ratings",
+        "sqlite://vera:s3cr/t0p@h/ratings",
+        "postgresql://vera:s3cr@t0p@127.0.0.1:1/ratings",
+        "postgresql://vera:s3cr?t0p@127.0.0.1:1/ratings",
+        "postgresql://vera:s3cr#t0p@127.0.0.1:1/ratings",
+        "postgresql://vera@127.0.0.1:1/ratings?password=s3crt0p",
     ],
 )
 def test_in_no_message(url: str) -> None:
@@ -31,6 +36,12 @@ def test_in_no_message(url: str) -> None:
         Ledger.open(url)
     shown = "".join(traceback.format_exception(caught.value)) + repr(caught.value)
     assert not [secret for secret in SECRETS if secret in shown], shown
+
+
+def test_a_file_may_have_an_at(tmp_path) -> None:
+    (tmp_path / "a@b").mkdir()
+    with Ledger.open(f"sqlite:///{tmp_path}/a@b/ledger.sqlite") as ledger:
+        assert ledger.address == f"{tmp_path}/a@b/ledger.sqlite"
 
 
 def test_neither_in_the_address_of_an_open_ledger(database: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +19,8 @@ BUSY_SECONDS = 60
 
 WRITES = "skysift_writes"
 """Execution option of a connection whose transactions write."""
+
+_UNCLEAR = re.compile(r"[@/?#].*@", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,11 @@ class Address:
             raise RequestError("The ledger's address is empty: give a file or postgresql://USER@HOST/DATABASE.")
         if "://" not in text:
             return cls._file(Path(text).expanduser())
+        scheme, _, rest = text.partition("://")
         try:
+            # an @ behind the first / or ? may be that of a password, which would end up as user, host or database
+            if scheme.partition("+")[0] != "sqlite" and _UNCLEAR.search(rest):
+                raise ValueError
             url = make_url(text)
         except (SQLAlchemyError, ValueError):
             raise RequestError(
@@ -58,7 +65,7 @@ class Address:
             ) from None
         family, _, driver = url.drivername.partition("+")
         if family == "sqlite" and driver in ("", "pysqlite"):
-            if not url.database or url.query or url.database == ":memory:":
+            if url.host or url.username or not url.database or url.query or url.database == ":memory:":
                 raise RequestError("A ledger on SQLite is a file: write sqlite:///PATH, or the path alone.")
             return cls._file(Path(url.database))
         if family in ("postgresql", "postgres") and driver in ("", "psycopg"):
