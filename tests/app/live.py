@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import re
@@ -113,7 +114,8 @@ class LiveApp:
                 connection.putheader(name, value)
             if body is not None and "Content-Length" not in sent:
                 connection.putheader("Content-Length", str(len(body)))
-            connection.endheaders(body)
+            with contextlib.suppress(BrokenPipeError):  # refused before the body had been sent
+                connection.endheaders(body)
             answer = connection.getresponse()
             try:
                 text = answer.read()
