@@ -33,6 +33,8 @@ def test_without_ratings_the_order_is_static(clumps) -> None:
 def test_what_is_liked_comes_first_and_artefacts_last(clumps, kind) -> None:
     features, scores, clump = clumps
     taught = [0, 1, 2, 3, 200, 201, 202]
+    # the formula of Lochner & Bassett multiplies by the static score, which is equal here: opinion alone decides
+    scores = np.ones(300) if kind == "astronomaly" else scores
     learner = Learner(features, scores).fit(taught, [0, 0, 0, 0, 5, 5, 5], artefact_rows=[250, 251, 252])
     order = learner.order(kind, 0.0)
     assert (clump[order[:30]] == 1).mean() >= 0.9
@@ -41,6 +43,17 @@ def test_what_is_liked_comes_first_and_artefacts_last(clumps, kind) -> None:
     assert broken[clump == 2].mean() > 4 * broken[clump != 2].mean()
     again = Learner(features, scores).fit(taught[::-1], [5, 5, 5, 0, 0, 0, 0], artefact_rows=[252, 250, 251])
     assert again.order(kind, 0.0).tolist() == order.tolist()
+
+
+def test_liked_cutouts_come_before_dull_ones_that_are_a_little_more_unusual(clumps) -> None:
+    features, scores, _ = clumps
+    learner = Learner(features, scores).fit([0, 1, 2, 3, 200, 201, 202], [0, 0, 0, 0, 5, 5, 5])
+    place = np.argsort(learner.order("astronomaly", 0.0))
+    share = learner.raw[None, 203:250] / learner.raw[4:200, None]
+    close = (share > 0.9) & (share < 1)
+    sooner = place[None, 203:250] < place[4:200, None]
+    assert close.sum() > 100
+    assert sooner[close].all()
 
 
 def test_the_formula_of_lochner_and_bassett() -> None:

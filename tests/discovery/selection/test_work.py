@@ -158,4 +158,4 @@ def test_requests_that_do_not_do(made):
     with pytest.raises(ValidationError, match="leave out labels or own_labels"):
         Anomalies(features=features.id, labels="x.csv", own_labels=True)
     with pytest.raises(RequestError, match="No labelled cutout is interesting"):
-        store.run(Anomalies(features=features.id, own_labels=True, interesting=("ODD",)), engine=Threads(1))
+        store.run(Anomalies(features=features.id, **REQUEST | {"interesting": ("ODD",)}), engine=Threads(1))
