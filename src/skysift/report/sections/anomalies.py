@@ -66,8 +66,10 @@ def _how(family: Family, found: Artifact, scores: list[str], selection: dict[str
     said = f"{count(found.counts['rows'])} cutouts, scored by {', '.join(scores)} on {encoder}. Each score is the rank "
     said += "among all cutouts of one window size, from 0 to 1 = most anomalous. "
     if selection is None:
-        return said + "The ranking is their average; no label was used. Anomalous is what differs from most: it may be "
-        "a rare kind of source, an artefact or an edge."
+        return said + (
+            "The ranking is their average; no label was used. Anomalous is what differs from most: it may be a rare "
+            "kind of source, an artefact or an edge."
+        )
     return said + f"The ranking is that of {title(selection['chosen'])}, chosen by the labels that selected features."
 
 
