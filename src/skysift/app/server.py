@@ -70,9 +70,10 @@ def make_server(survey: Survey, options: Options, keys: Keys, *, loop: Any = Non
 
     from skysift.app import api
     from skysift.app.session import Session
-    from skysift.app.shell import POLL_MS, Shell
+    from skysift.app.shell import POLL_MS, Shell, load_screens
     from skysift.app.sky.aladin import AladinPage
 
+    load_screens()
     pn.extension(notifications=False)
     pn.config.exception_handler = _on_exception
     for name in ("bokeh", "tornado.access"):  # their warnings hold addresses of requests

@@ -22,6 +22,11 @@ POLL_MS = 1500
 SCREENS = ("GalleryScreen", "DetailScreen", "MapScreen", "SkyScreen", "CurationScreen", "QueueScreen", "RunsScreen")
 
 
+def load_screens() -> list[type[Screen]]:
+    """Import all screens; called before the first browser comes, as imports take seconds."""
+    return [getattr(screens, name) for name in SCREENS]
+
+
 class Frame(JSComponent):
     """Navigation, status line, messages, help and name of the user, drawn by `assets/shell.js`."""
 
@@ -62,8 +67,7 @@ class Shell:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        classes: list[type[Screen]] = [getattr(screens, name) for name in SCREENS]
-        self.screens: dict[str, Screen] = {cls.name: cls(session) for cls in classes}
+        self.screens: dict[str, Screen] = {cls.name: cls(session) for cls in load_screens()}
         if session.screen not in self.screens:
             session.screen = next(iter(self.screens))
         self._built: dict[str, Any] = {}
