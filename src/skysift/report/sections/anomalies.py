@@ -115,10 +115,11 @@ def _candidates(
     items = []
     for row, place, image in zip(rows.tolist(), table, read_pixels(family, found, rows), strict=True):
         best = max(scores, key=lambda name: scores[name][row])
-        items.append((image, (f"{rank[row]}. {best} {scores[best][row]:.3f}", _where(place), place["cutout_id"])))
+        lines = (f"{rank[row]}. {scores[best][row]:.3f}", best.replace("_", " ").replace("-", " "))
+        items.append((image, (*lines, _where(place), place["cutout_id"])))
     said = f"The {len(items)} most anomalous cutouts"
     said += f" that share no sky ({count(passed)} windows on the same places were passed over)" if passed else ""
-    said += ": place in the ranking and the score that is highest, position, id; "
+    said += ": place in the ranking and the highest score, which one that is, position, id; "
     return picture(draw_gallery(items, columns=COLUMNS), said + STRETCHED, "most anomalous cutouts")
 
 
@@ -151,9 +152,7 @@ def _agreement(scores: dict[str, Any], rank: NDArray[np.int64]) -> Table:
             [title(name), "–" if flat else f"{spearmanr(values, -rank).statistic:.2f}", f"{100 * shared:.0f} %"]
         )
     caption = "How each score agrees with the ranking: Spearman's rank correlation over all cutouts, and what share of "
-    caption += (
-        f"the first hundredth of the ranking ({count(hundredth)} cutouts) is in the first hundredth of the score."
-    )
+    caption += f"the first hundredth of the ranking ({count(hundredth)}) is in the first hundredth of the score."
     return Table(["score", "rank correlation", "first hundredth shared"], rows, caption, frozenset({1, 2}))
 
 
