@@ -56,7 +56,7 @@ def draw_threshold_curves(panels: Sequence[ThresholdCurves]) -> Figure:
     """
     lines = -(-len(panels) // COLUMNS)
     with styled():
-        figure = new_figure(height=0.75 + 2.15 * lines)
+        figure = new_figure(height=1.05 + 2.15 * lines)
         grid = figure.subplots(lines, min(len(panels), COLUMNS), squeeze=False, sharey=True)
         for axes in grid.ravel()[len(panels) :]:
             axes.set_visible(False)
@@ -71,5 +71,5 @@ def draw_threshold_curves(panels: Sequence[ThresholdCurves]) -> Figure:
         for row in grid:
             row[0].set_ylabel("share [%]")
         handles, labels = grid[0, 0].get_legend_handles_labels()
-        figure.legend(handles, [WORDS[label] for label in labels], loc="outside lower center", ncols=len(LINES))
+        figure.legend(handles, [WORDS[label] for label in labels], loc="outside lower center")
     return figure
