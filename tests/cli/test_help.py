@@ -14,7 +14,20 @@ from skysift.pipeline.catalogue import STAGES, stage_class
 from tests.cli.runner import skysift
 
 COMMANDS = sorted(name for name in build_app() if not name.startswith("-"))
-HEAVY = ("torch", "astropy", "dask", "distributed", "pyarrow", "scipy", "sklearn", "matplotlib", "timm")
+HEAVY = (
+    "torch",
+    "astropy",
+    "dask",
+    "distributed",
+    "pyarrow",
+    "scipy",
+    "sklearn",
+    "matplotlib",
+    "timm",
+    "sqlalchemy",
+    "panel",
+    "bokeh",
+)
 
 PROBE = """
 import json, sys
