@@ -63,7 +63,9 @@ def run(what: str | None, options: Options, *, store: str | None, ledger: str | 
     finally:
         server.stop()
         server.unlisten()
-    print("\nskysift: the app has ended; all ratings are kept.", file=sys.stderr)
+    print("\nskysift: the app has ended; all ratings are kept.", file=sys.stderr, flush=True)
+    sys.stdout.flush()
+    os._exit(0)  # threads that still compute would be waited for; ratings are committed as they are given
 
 
 def shown_host(host: str) -> str:

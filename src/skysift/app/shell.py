@@ -142,11 +142,16 @@ class Shell:
         if name not in self.screens:
             return
         screen = self.screens[name]
-        if name not in self._built:
+        first = name not in self._built
+        if first:
             self.guard(lambda: self._build(screen))
         for other, view in self._built.items():
             view.visible = other == name
-        if name not in self._broken:
+        document = pn.state.curdoc
+        if name not in self._broken and first and document is not None and document.session_context is not None:
+            # changes of a figure must not overtake the message that brings the figure to the browser
+            document.add_next_tick_callback(lambda: self.guard(screen.visited))
+        elif name not in self._broken:
             self.guard(screen.visited)
         keys = {} if name in self._broken else screen.keys()
         self._keys = keys

@@ -1,17 +1,14 @@
-"""Points to pixels: counts and means by datashader, and spreading where there are few points."""
+"""Points to pixels: counts and sums, and spreading where there are few points."""
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Float = NDArray[np.float32]
 
-_warm = False
 COVERED = 0.08  # share of the pixels that spread points may cover
 LARGEST_RADIUS = 4  # [pixel]
 
@@ -56,7 +53,7 @@ class View:
 
 
 def rasterise(x: Float, y: Float, view: View, values: Float | None = None) -> tuple[Float, Float]:
-    """Count points, and average their values, in the pixels of a view.
+    """Count points, and sum their values, in the pixels of a view.
 
     Parameters
     ----------
@@ -65,7 +62,7 @@ def rasterise(x: Float, y: Float, view: View, values: Float | None = None) -> tu
     view : View
         Which pixels.
     values : ndarray of float32, shape (k, n), optional
-        What is averaged; finite.
+        What is summed; finite.
 
     Returns
     -------
@@ -74,32 +71,17 @@ def rasterise(x: Float, y: Float, view: View, values: Float | None = None) -> tu
     sums : ndarray of float32, shape (k, height, width)
         Of the values, 0 where no point is.
     """
-    import datashader
-
-    canvas = datashader.Canvas(view.width, view.height, (view.x0, view.x1), (view.y0, view.y1))
-    counts = _aggregate(canvas, x, y, None)
+    inside = view.covers(x, y)
+    column = ((x[inside] - view.x0) * (view.width / (view.x1 - view.x0))).astype(np.int64)
+    row = ((y[inside] - view.y0) * (view.height / (view.y1 - view.y0))).astype(np.int64)
+    cell = np.minimum(row, view.height - 1) * view.width + np.minimum(column, view.width - 1)
+    shape, cells = (view.height, view.width), view.height * view.width
+    counts = np.bincount(cell, minlength=cells).reshape(shape).astype(np.float32)
     given = np.zeros((0, len(x)), np.float32) if values is None else values
-    sums = np.zeros((len(given), view.height, view.width), np.float32)
+    sums = np.zeros((len(given), *shape), np.float32)
     for i, value in enumerate(given):
-        sums[i] = np.nan_to_num(_aggregate(canvas, x, y, value), nan=0.0) * counts
+        sums[i] = np.bincount(cell, weights=value[inside], minlength=cells).reshape(shape)
     return counts, sums
-
-
-def _aggregate(canvas: Any, x: Float, y: Float, value: Float | None) -> Float:
-    """Return datashader's count of points, or the mean of their values, in every pixel."""
-    import datashader
-    import xarray
-
-    columns = {"x": ("row", x), "y": ("row", y)}
-    if value is None:
-        reduction = datashader.count()
-    else:
-        columns["value"] = ("row", np.ascontiguousarray(value, np.float32))
-        reduction = datashader.mean("value")
-    if not len(x):
-        return np.zeros((canvas.plot_height, canvas.plot_width), np.float32)
-    aggregate = canvas.points(xarray.Dataset(columns), "x", "y", reduction)
-    return np.asarray(aggregate.values, np.float32)
 
 
 def radius_for(points: int, view: View) -> int:
@@ -143,19 +125,3 @@ def _overlap(shift: int, length: int) -> tuple[slice, slice]:
     if shift >= 0:
         return slice(shift, length), slice(0, length - shift)
     return slice(0, length + shift), slice(-shift, length)
-
-
-def warm_up() -> None:
-    """Compile what `rasterise` needs, which takes seconds the first time in a process."""
-    point = np.zeros(1, np.float32)
-    rasterise(point, point, View(-1, 1, -1, 1, 2, 2), point[None])
-
-
-def warm_up_soon(delay: float = 5.0) -> None:
-    """Warm up beside other work, once in a process, some seconds from now: after the first page has been drawn."""
-    global _warm
-    if not _warm:
-        _warm = True
-        timer = threading.Timer(delay, warm_up)
-        timer.daemon = True
-        timer.start()

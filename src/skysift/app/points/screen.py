@@ -13,9 +13,7 @@ from skysift.app.points.choices import ColourChoice
 from skysift.app.points.legend import STYLE, legend
 from skysift.app.points.picture import Picture
 from skysift.app.points.plot import PointPlot
-from skysift.app.points.raster import warm_up_soon
 from skysift.app.screen import Screen
-from skysift.app.session import Session
 
 LEGEND_WIDTH = 208  # [pixel]
 TOOLS = {
@@ -34,11 +32,6 @@ code { font: 13px ui-monospace, "DejaVu Sans Mono", monospace; background: var(-
 
 class PointScreen(Screen):
     """A screen that shows a survey's cutouts as points in a plane."""
-
-    def __init__(self, session: Session) -> None:
-        super().__init__(session)
-        if pn.state.curdoc is not None and pn.state.curdoc.session_context is not None:  # in a browser
-            warm_up_soon()
 
     def panel(self) -> Any:
         """Return controls, figure and legend."""
