@@ -14,6 +14,7 @@ from skysift.cutouts.pixels import Images, PixelSource
 from skysift.errors import RequestError
 
 if TYPE_CHECKING:
+    from skysift.sky.info import Positions
     from skysift.sky.mosaic import Mosaic
     from skysift.store.artifact import Artifact
 
@@ -153,7 +154,7 @@ def read_image(path: str, *, zero_is_nan: bool = False) -> Image:
     RequestError
         If it is no image, or a whole mosaic.
     """
-    with _opened(path, zero_is_nan) as mosaic:
+    with _opened(path, zero_is_nan, "ignore") as mosaic:
         ny, nx = mosaic.shape
         if max(ny, nx) > LARGEST:
             raise RequestError(
@@ -187,10 +188,10 @@ def read_window(path: str, ra: float, dec: float, size: int, *, zero_is_nan: boo
     return image
 
 
-def _opened(path: str, zero_is_nan: bool) -> Mosaic:
-    from skysift.sky.mosaic import open_mosaic
+def _opened(path: str, zero_is_nan: bool, positions: Positions = "wcs") -> Mosaic:
+    from skysift.sky.mosaic import inspect_mosaic, open_mosaic
 
-    return open_mosaic(path, zero_is_nan=zero_is_nan)
+    return open_mosaic(inspect_mosaic(path, positions=positions), zero_is_nan=zero_is_nan)
 
 
 class GivenPixels(PixelSource):
