@@ -228,6 +228,7 @@ export function render({ model, el }) {
   });
   model.on("look", redraw);
   model.on("size", () => arrange(true));
+  model.on("total", () => arrange(true)); // may come after the generation that it belongs to
   model.on("cursor", redraw);
   let width = 0;
   const watch = new ResizeObserver(() => {
