@@ -120,7 +120,7 @@ def test_legend_escapes_words_and_names_the_unit(session):
 def test_choice_of_colours_follows_the_kind_of_column(session):
     choice = ColourChoice(session.survey)
     assert choice.column == "odd: ensemble"
-    kinds = {"": Density, "snr": Number, "labels": Category, "tree: level 1": Category, "x0": Number, "plane": Category}
+    kinds = {"": Density, "snr": Number, "labels": Category, "tree: level 1": Category, "x0": Category, "plane": Category}
     for column, kind in kinds.items():
         choice.take("colour", column)
         assert isinstance(choice.colouring(), kind), column
@@ -268,6 +268,7 @@ def test_without_projection_components_are_offered(session, monkeypatch):
     screen._receive({"name": "components", "value": True})
     assert screen.body.visible
     assert screen._projection == HERE_AND_NOW
+    screen.plot.fit()  # as the browser asks for once the figure has a size
     assert screen.picture.points == len(session.survey)
 
 
