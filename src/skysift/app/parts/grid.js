@@ -38,7 +38,10 @@ export function render({ model, el }) {
     const row = tile + (model.captions ? CAPTION : 0) + GAP;
     const rows = Math.ceil(model.total / columns);
     const whole = rows * row;
-    if (model.columns) root.style.height = `${whole + 2}px`; // all of it, nothing to scroll
+    if (model.columns) { // all of it, nothing to scroll; Panel's element around it has the same class
+      root.style.height = `${whole + 2}px`;
+      if (root.parentElement) root.parentElement.style.height = root.style.height;
+    }
     const height = Math.min(whole, TALLEST);
     const view = root.clientHeight;
     const factor = height > view && whole > view ? (whole - view) / (height - view) : 1;
