@@ -120,7 +120,7 @@ def test_legend_escapes_words_and_names_the_unit(session):
 def test_choice_of_colours_follows_the_kind_of_column(session):
     choice = ColourChoice(session.survey)
     assert choice.column == "odd: ensemble"
-    kinds = {"": Density, "snr": Number, "labels": Category, "tree: level 1": Category, "x0": Category, "plane": Category}
+    kinds = {"": Density, "snr": Number, "labels": Category, "tree: level 1": Category, "x0": Category}
     for column, kind in kinds.items():
         choice.take("colour", column)
         assert isinstance(choice.colouring(), kind), column
