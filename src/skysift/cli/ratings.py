@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Group, Parameter
 
-from skysift.cli.registration import DISCOVERY, add
+from skysift.cli.registration import DISCOVERY, add, epilogue_of
 from skysift.cli.running import StoreOption, open_store
 from skysift.errors import RequestError
 
@@ -24,6 +24,12 @@ HELP = """Ratings of cutouts by people, in an append-only ledger: nothing is eve
 
 The ledger is a SQLite file in the store, or a PostgreSQL database that many people share.
 """
+
+EXAMPLES = (
+    "skysift ratings show --user vera",
+    "skysift ratings add 00c0ffee00c0ffee --score 4 --tag ring",
+    "skysift ratings export ratings.csv",
+)
 
 LedgerOption = Annotated[
     str | None,
@@ -38,7 +44,7 @@ Json = Annotated[bool, Parameter(name="--json", help="As JSON.", negative=())]
 
 def register(app: App) -> None:
     """Add the commands."""
-    ratings = App(name="ratings", help=HELP, group=DISCOVERY)
+    ratings = App(name="ratings", help=HELP, help_epilogue=epilogue_of(EXAMPLES), group=DISCOVERY)
     for function, name in (
         (show, "show"),
         (add_rating, "add"),

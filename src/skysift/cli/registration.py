@@ -32,5 +32,9 @@ def add(app: App, function: Callable[..., None], name: str, group: Group, *, exa
     """
     text, *rest = HEADING.split(inspect.getdoc(function) or "", maxsplit=1)
     lines = list(examples) or [line.strip() for part in rest for line in part.splitlines() if line.strip()]
-    epilogue = "**Examples**\n\n```sh\n" + "\n".join(lines) + "\n```" if lines else None
-    app.command(function, name=name, group=group, help=text.strip(), help_epilogue=epilogue)
+    app.command(function, name=name, group=group, help=text.strip(), help_epilogue=epilogue_of(lines))
+
+
+def epilogue_of(lines: Sequence[str]) -> str | None:
+    """Return command lines as what stands below the options, None where there are none."""
+    return "**Examples**\n\n```sh\n" + "\n".join(lines) + "\n```" if lines else None

@@ -6,7 +6,7 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "cloud": ["Cloud"],
-        "colouring": ["Colouring", "by_category", "by_density", "by_number"],
+        "colouring": ["Category", "Colouring", "Density", "Number", "by_category", "by_column", "by_number"],
         "inside": ["inside_polygon"],
         "picture": ["paint"],
         "raster": ["View"],
