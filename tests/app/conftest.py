@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import tracemalloc  # noqa: F401 - pytest imports it when a warning is raised late, which Ctrl-C may interrupt
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -20,7 +20,7 @@ ASTROPY = samp.protocol()
 
 @pytest.fixture
 def no_hub(tmp_path, monkeypatch):
-    monkeypatch.setenv("SAMP_HUB", f"std-lockurl:{tmp_path / 'hub.lock'}")
+    monkeypatch.setenv("SAMP_HUB", f"std-lockurl:{(tmp_path / 'hub.lock').as_uri()}")
     monkeypatch.setenv("HOME", str(tmp_path))
     with ASTROPY.conf.set_temp("use_internet", False):
         yield tmp_path / "hub.lock"

@@ -244,7 +244,8 @@ def test_whole_sky_and_back(sky_screen):
     sky_screen._receive({"name": "view", "value": "sky"})
     assert sky_screen.projection == Projection("MOL", 180.0)
     assert len(sky_screen._edge.data["xs"]) == 1
-    assert "12h" in sky_screen._labels["ra"].data["text"]
+    sky_screen.plot.fit()
+    assert sky_screen._labels["ra"].data["text"] == ["2h", "6h", "10h", "14h", "18h", "22h"]
     sky_screen._receive({"name": "view", "value": "moon"})
     sky_screen._receive({"name": "view", "value": "survey"})
     assert sky_screen.projection.code == "ZEA"
