@@ -78,6 +78,7 @@ def make_server(survey: Survey, options: Options, keys: Keys, *, loop: Any = Non
     pn.config.exception_handler = _on_exception
     for name in ("bokeh", "tornado.access"):  # their warnings hold addresses of requests
         logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("asyncio").addFilter(_worth_telling)
 
     def page() -> Any:
         # otherwise Panel takes the style sheets of what is built later from the web
@@ -128,3 +129,10 @@ def _on_exception(error: BaseException) -> None:
         shell.failed(error)
     else:
         logging.getLogger(__name__).error("outside any page", exc_info=error)
+
+
+def _worth_telling(record: logging.LogRecord) -> bool:
+    """Leave out what was on its way to a page when that was closed."""
+    from tornado.websocket import WebSocketClosedError
+
+    return not (record.exc_info and isinstance(record.exc_info[1], WebSocketClosedError))
