@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -191,6 +192,7 @@ def test_a_curation_is_saved(open_page: Any, root: Path) -> None:
     look.page.locator(".toast").first.wait_for()
 
 
+@pytest.mark.skipif("SKYSIFT_TIMING" not in os.environ, reason="times an idle machine; set SKYSIFT_TIMING=1 to run it")
 @pytest.mark.timeout(1200)
 def test_200_000_rows_stay_quick(tmp_path: Path, browser: Any) -> None:
     """First page and 50 actions; the limits are the documented ones, stretched where the machine is busy."""
