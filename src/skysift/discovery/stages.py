@@ -31,10 +31,8 @@ SECONDS_A_ROW: Mapping[str, float] = {
 
 
 # The default score was fixed by reasoning and a simulated survey, before any was compared with people's ratings. Nearly
-# all radio sources are points, and rare shapes spread their flux without a bright peak. Among 11,239 windows with 0.2 %
-# rings, shells and odd shapes (seed 100 of benchmarks/rare_survey.py) extent found 0.68 of them in the first 1 %;
-# isolation forest 0.23, kNN 0.18, complexity 0.09 and island count 0.09, with features of an untrained ResNet-18. Rank
-# averages of extent with kNN or complexity found 0.27 to 0.41, for those follow brightness.
+# all radio sources are points, and rare shapes spread their flux without a bright peak; the other scores, and averages
+# with them, follow brightness more. `python -m benchmarks anomalies` compares them.
 class Anomalies(Selecting, Stage):
     """Rank cutouts by how unusual they are, without labels or with a few.
 

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
 import param
-from panel.custom import JSComponent
+
+from skysift.app.parts.components import Part
 
 HERE = Path(__file__).parent
 WIDER = 4
 """How many times wider than the candidate the picture of its surroundings is."""
 
 
-class Cards(JSComponent):
-    """Candidates one by one, drawn by `queue.js`; messages are what was done: rate, step, undo, open.
-
-    Parameters
-    ----------
-    receive : callable
-        Takes a message, a dict.
-    """
+class Cards(Part):
+    """Candidates one by one, drawn by `queue.js`; messages are what was done: rate, step, undo, open."""
 
     state = param.Dict(default={}, doc="seq: last message heard; line: candidates; place: which of them is shown.")
     look = param.String(default="", doc="Query of the pictures' addresses, without size.")
@@ -30,11 +24,3 @@ class Cards(JSComponent):
 
     _esm: ClassVar[Any] = HERE / "queue.js"
     _stylesheets: ClassVar[list[str]] = [(HERE / "queue.css").read_text()]
-
-    def __init__(self, receive: Callable[[dict[str, Any]], object], **params: Any) -> None:
-        self._receive = receive
-        super().__init__(**params)
-
-    def _handle_msg(self, data: Any) -> None:
-        if isinstance(data, dict):
-            self._receive(data)

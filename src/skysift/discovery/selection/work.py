@@ -147,31 +147,21 @@ def select_by_labels(
     shown = {name: values[frames.rows] for name, values in {**normalised, **scores}.items()}
     kind, group = frames.kind[held], frames.group[held]
     found = {name: crossing(values[held], kind, group, seed=stage.seed) for name, values in shown.items()}
-    write_table(crossing_table(found, tops_of), context.folder / "crossing.parquet")
-    write_table(curve_table(shown, frames), context.folder / "curves.parquet")
-    write_table(histogram_table(shown, frames), context.folder / "histograms.parquet")
-    write_table(frame_table(frames, catalogue), context.folder / "frames.parquet")
-    write_table(importance_table(importance), context.folder / "importance.parquet")
-    name = f"{FOREST}{chosen.top}"
-    summary = {
-        "interesting": sorted(stage.interesting),
-        "ordinary": sorted(stage.ordinary),
-        "cutouts": len(catalogue),
-        "labelled": len(frames),
-        "selection": frames.counts(SELECTION),
-        "held_out": frames.counts(HELD_OUT),
-        "dropped": int((frames.part == DROPPED).sum()),
-        "classifier": {
-            "rounds": importance.rounds,
-            "min_data_in_leaf": importance.leaf,
-            "features": len(importance.order),
-            **_classified(rankings[CLASSIFIER][frames.rows[held]], kind),
-        },
-        "chosen": name,
-        "max_samples": chosen.share,
-        "scan": stage.scan,
+    tables = {
+        "crossing": crossing_table(found, tops_of),
+        "curves": curve_table(shown, frames),
+        "histograms": histogram_table(shown, frames),
+        "frames": frame_table(frames, catalogue),
+        "importance": importance_table(importance),
     }
-    write_json(context.folder / "selection.json", summary)
+    for file, table in tables.items():
+        write_table(table, context.folder / f"{file}.parquet")
+    name = f"{FOREST}{chosen.top}"
+    classified = _classified(rankings[CLASSIFIER][frames.rows[held]], kind)
+    write_json(
+        context.folder / "selection.json",
+        _summary(stage, catalogue, frames, importance, classified, name, chosen.share),
+    )
     return Selected(
         rankings,
         normalised,
@@ -185,6 +175,36 @@ def select_by_labels(
             "contamination": round(found[name].contamination, 6),
         },
     )
+
+
+def _summary(
+    stage: Anomalies,
+    catalogue: Catalogue,
+    frames: Frames,
+    importance: Importance,
+    classified: dict[str, Any],
+    chosen: str,
+    share: Share,
+) -> dict[str, Any]:
+    """Describe a selection for people and for the report."""
+    return {
+        "interesting": sorted(stage.interesting),
+        "ordinary": sorted(stage.ordinary),
+        "cutouts": len(catalogue),
+        "labelled": len(frames),
+        "selection": frames.counts(SELECTION),
+        "held_out": frames.counts(HELD_OUT),
+        "dropped": int((frames.part == DROPPED).sum()),
+        "classifier": {
+            "rounds": importance.rounds,
+            "min_data_in_leaf": importance.leaf,
+            "features": len(importance.order),
+            **classified,
+        },
+        "chosen": chosen,
+        "max_samples": share,
+        "scan": stage.scan,
+    }
 
 
 def selection_meaning(name: str) -> str:
